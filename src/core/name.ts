@@ -1,0 +1,73 @@
+/** Names of objects, and the format members' names are made from. */
+import type { InputIssue } from "./errors.ts";
+
+const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+
+/** What is wrong with a name, as issues at `path`. */
+export function nameIssues(name: string, path: readonly string[]): InputIssue[] {
+  if (namePattern.test(name)) return [];
+  const message =
+    name.length === 0
+      ? "must not be empty"
+      : name.length > 128
+        ? `must not be longer than 128 characters (it has ${name.length})`
+        : "must begin with a letter or digit and hold only letters, digits, '.', '_' and '-'";
+  return [{ path, message }];
+}
+
+export const defaultNodeNameFormat = "{cluster}-{index}";
+
+type Part = { readonly text: string } | { readonly field: "cluster" | "index" } | { readonly field: "random"; readonly length: number };
+
+function parse(format: string): Part[] | string {
+  const parts: Part[] = [];
+  for (const piece of format.split(/(\{[^{}]*\})/)) {
+    if (piece === "") continue;
+    if (!piece.startsWith("{")) {
+      if (/[^A-Za-z0-9._-]/.test(piece)) return "may hold only letters, digits, '.', '_', '-' and {cluster}, {index}, {random:8}";
+      parts.push({ text: piece });
+      continue;
+    }
+    const random = /^\{random(?::(\d{1,2}))?\}$/.exec(piece);
+    if (piece === "{cluster}" || piece === "{index}") parts.push({ field: piece === "{cluster}" ? "cluster" : "index" });
+    else if (random !== null) {
+      const length = Number(random[1] ?? 8);
+      if (length < 4 || length > 32) return "{random:n} takes 4 to 32";
+      parts.push({ field: "random", length });
+    } else return `does not know ${piece}; it knows {cluster}, {index} and {random:8}`;
+  }
+  return parts;
+}
+
+/** What is wrong with a format. It must make unique names: hold {index}, or {random:8} at least. */
+export function nodeNameFormatIssues(format: string, path: readonly string[]): InputIssue[] {
+  const parts = parse(format);
+  if (typeof parts === "string") return [{ path, message: parts }];
+  const unique = parts.some((part) => "field" in part && ("length" in part ? part.length >= 8 : part.field === "index"));
+  if (!unique) return [{ path, message: "must hold {index}, or {random:n} with n of at least 8, so that names differ" }];
+  if (format.length > 100) return [{ path, message: "must not be longer than 100 characters" }];
+  const [first] = parts;
+  if (first !== undefined && "text" in first && !/^[A-Za-z0-9]/.test(first.text)) return [{ path, message: "must begin with a letter or digit" }];
+  return [];
+}
+
+/**
+ * A member's name. The format has been checked. Cut to 128 characters at the cluster's name, never at what makes it unique.
+ * @param random lower-case letters and digits, at least as long as the format asks
+ */
+export function nodeName(format: string, values: { readonly cluster: string; readonly index: number; readonly random: string }): string {
+  const parts = parse(format);
+  if (typeof parts === "string") throw new Error(`node name format was not checked: ${parts}`);
+  const render = (cluster: string): string =>
+    parts
+      .map((part) => {
+        if ("text" in part) return part.text;
+        if ("length" in part) return values.random.slice(0, part.length);
+        return part.field === "cluster" ? cluster : String(values.index);
+      })
+      .join("");
+  const whole = render(values.cluster);
+  const uses = parts.filter((part) => "field" in part && part.field === "cluster").length;
+  if (whole.length <= 128 || uses === 0) return whole.slice(0, 128);
+  return render(values.cluster.slice(0, Math.max(1, values.cluster.length - Math.ceil((whole.length - 128) / uses))));
+}

@@ -1,0 +1,84 @@
+/**
+ * The connection pool and what every connection is set to. Nothing else in the program opens a pooled connection; the dedicated
+ * ones (session lock, LISTEN) are `store/session.ts`.
+ */
+import { Kysely, type PostgresCursor, PostgresDialect, type PostgresPool, type PostgresQueryResult } from "kysely";
+import pg from "pg";
+import { ConnectionLost } from "./failure.ts";
+import type { Tables } from "./tables.ts";
+
+export type Database = Kysely<Tables>;
+
+export interface DatabaseOptions {
+  readonly url: string;
+  /** Connections at most. */
+  readonly size: number;
+  /** Shown in pg_stat_activity. */
+  readonly applicationName: string;
+  /** Called for each connection that breaks while idle; it is replaced by itself. */
+  readonly onIdleError?: (error: Error) => void;
+  /** Ends a statement of ours that takes longer, ms. */
+  readonly statementTimeoutMs?: number;
+}
+
+/** int8 as bigint: positions and epochs outgrow 2^53 in principle, and a silent string adds up to nonsense. */
+const int8Oid = 20;
+/** The shape pg asks of `types`, whose own declaration binds the oid to pg's built-in list. */
+const typeParsers: pg.CustomTypesConfig = {
+  getTypeParser: (oid: number, format?: string) => {
+    if (oid === int8Oid && format !== "binary") return (text: string) => BigInt(text);
+    return pg.types.getTypeParser(oid, format === "binary" ? "binary" : "text");
+  },
+};
+
+/** What every connection of ours is configured with, pooled or not. */
+export function connectionConfig(options: Pick<DatabaseOptions, "url" | "applicationName" | "statementTimeoutMs">): pg.ClientConfig {
+  return {
+    connectionString: options.url,
+    application_name: options.applicationName,
+    types: typeParsers,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 5_000,
+    connectionTimeoutMillis: 5_000,
+    statement_timeout: options.statementTimeoutMs ?? 15_000,
+    lock_timeout: 5_000,
+    idle_in_transaction_session_timeout: 10_000,
+  };
+}
+
+/** A Kysely over a pool whose statements fail with `ConnectionLost` when the connection breaks under them. */
+export function openDatabase(options: DatabaseOptions): Database {
+  const pool = new pg.Pool({ ...connectionConfig(options), max: options.size, idleTimeoutMillis: 30_000 });
+  pool.on("error", (error) => options.onIdleError?.(error));
+  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool: lossMarkingPool(pool) }) });
+}
+
+/** Marks what is not PostgreSQL's own answer as a lost connection, at the one place where the difference can be told. */
+function lossMarkingPool(pool: pg.Pool): PostgresPool {
+  return {
+    end: () => pool.end(),
+    connect: async () => {
+      const client = await pool.connect().catch(markLoss);
+      // A connection that breaks between two statements says so here; the next statement then fails.
+      const onError = (): void => undefined;
+      client.on("error", onError);
+      function query<R>(text: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>>;
+      function query<R>(cursor: PostgresCursor<R>): PostgresCursor<R>;
+      function query(text: string | PostgresCursor<unknown>, parameters: readonly unknown[] = []): unknown {
+        if (typeof text !== "string") throw new Error("cursors are not used here: pages are keysets");
+        return client.query(text, [...parameters]).catch(markLoss);
+      }
+      return {
+        query,
+        release: () => {
+          client.off("error", onError);
+          client.release();
+        },
+      };
+    },
+  };
+}
+
+function markLoss(error: unknown): never {
+  throw error instanceof pg.DatabaseError ? error : new ConnectionLost(error);
+}

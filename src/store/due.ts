@@ -1,0 +1,70 @@
+/**
+ * When to plan a cluster: one row per cluster, `infinity` at rest. Whoever changes what a plan depends on marks it, in the same
+ * transaction and as its very last statement (the row is shared by all writers of a cluster). A planner takes it, in a
+ * transaction of its own, *before* it reads: it waits for those who are marking, so it sees what they wrote or is due again.
+ */
+import { sql } from "kysely";
+import type { ClusterId, ProjectId } from "../core/ids.ts";
+import { laneOf } from "../core/lane.ts";
+import type { Database } from "./database.ts";
+
+/** Makes the row of a new cluster, due at once. */
+export async function insertDue(db: Database, clusterId: ClusterId, projectId: ProjectId): Promise<void> {
+  await sql`
+    /* due.insert */
+    insert into muster.cluster_due (cluster_id, project_id, lane, due_at)
+    values (${clusterId}, ${projectId}, ${laneOf(clusterId)}, clock_timestamp())`.execute(db);
+}
+
+/** Makes clusters due now. Writes the row also where it is due already: a mark that was skipped could be lost to a planner just taking it. */
+export async function markDue(db: Database, clusterIds: readonly ClusterId[]): Promise<void> {
+  if (clusterIds.length === 0) return;
+  await sql`
+    /* due.mark */
+    update muster.cluster_due set due_at = least(due_at, clock_timestamp())
+     where cluster_id = any(${[...clusterIds].sort()}::uuid[])`.execute(db);
+}
+
+export interface DueCluster {
+  readonly clusterId: ClusterId;
+  readonly projectId: ProjectId;
+  readonly lane: number;
+}
+
+/**
+ * Takes clusters that are due in these lanes, oldest first, by moving them `leaseMs` into the future: should the planner die, they
+ * are due again then. The lane's owner is the only one who asks.
+ */
+export async function takeDue(db: Database, lanes: readonly number[], limit: number, leaseMs: number): Promise<(DueCluster & { leasedUntil: Date })[]> {
+  const { rows } = await sql<{ cluster_id: ClusterId; project_id: ProjectId; lane: number; due_at: Date }>`
+    /* due.take */
+    update muster.cluster_due d
+       set due_at = date_trunc('milliseconds', clock_timestamp()) + make_interval(secs => ${leaseMs}::float8 / 1000)
+     where d.cluster_id = any(array(
+             select cluster_id from muster.cluster_due
+              where lane = any(${lanes}::int[]) and due_at <= clock_timestamp()
+              order by due_at limit ${limit}))
+       and d.due_at <= clock_timestamp()
+    returning cluster_id, project_id, lane, due_at`.execute(db);
+  return rows.map((row) => ({ clusterId: row.cluster_id, projectId: row.project_id, lane: row.lane, leasedUntil: row.due_at }));
+}
+
+/** Sets when to look again, unless something has made the cluster due meanwhile. `at` null: at rest. */
+export async function settleDue(db: Database, clusterId: ClusterId, leasedUntil: Date, at: Date | null): Promise<void> {
+  await sql`
+    /* due.settle */
+    update muster.cluster_due set due_at = ${at ?? "infinity"}::timestamptz
+     where cluster_id = ${clusterId} and due_at = ${leasedUntil}::timestamptz`.execute(db);
+}
+
+/** How long until the next cluster of these lanes is due, ms; null: none is. */
+export async function nextDueMs(db: Database, lanes: readonly number[]): Promise<number | null> {
+  const { rows } = await sql<{ ms: number | null }>`
+    /* due.next */
+    select extract(epoch from min(d.due_at) - clock_timestamp()) * 1000 as ms
+      from unnest(${lanes}::int[]) as l(lane)
+      cross join lateral (
+        select due_at from muster.cluster_due where lane = l.lane and due_at < 'infinity' order by due_at limit 1) d`.execute(db);
+  const ms = rows[0]?.ms ?? null;
+  return ms === null ? null : Number(ms);
+}

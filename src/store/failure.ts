@@ -1,0 +1,59 @@
+/** Operational failures of the database, told apart by SQLSTATE or by where they arose, never by message text. */
+import pg from "pg";
+
+/** The connection broke under a statement: nobody knows whether it took effect. */
+export class ConnectionLost extends Error {
+  override readonly name = "ConnectionLost";
+  constructor(cause: unknown) {
+    super("the connection to PostgreSQL was lost", { cause });
+  }
+}
+
+/** SQLSTATEs (and classes) after which the very same transaction may work when it is tried again. */
+const conflicts: ReadonlySet<string> = new Set([
+  "40001", // serialization_failure
+  "40P01", // deadlock_detected
+]);
+
+/** The server is not there, is starting, or is stopping. */
+const absences: ReadonlySet<string> = new Set([
+  "57P01", // admin_shutdown
+  "57P02", // crash_shutdown
+  "57P03", // cannot_connect_now
+  "57P05", // idle_session_timeout
+  "25P03", // idle_in_transaction_session_timeout
+  "53300", // too_many_connections
+]);
+
+function sqlState(error: unknown): string | undefined {
+  return error instanceof pg.DatabaseError ? error.code : undefined;
+}
+
+/** True where the same transaction, run again from its start, may succeed at once. */
+export function isConflict(error: unknown): boolean {
+  const state = sqlState(error);
+  return state !== undefined && conflicts.has(state);
+}
+
+/** True where the server cannot be reached just now: wait and connect again. */
+export function isAbsence(error: unknown): boolean {
+  if (error instanceof ConnectionLost) return true;
+  const state = sqlState(error);
+  return state !== undefined && (absences.has(state) || state.startsWith("08"));
+}
+
+/** lock_timeout or statement_timeout ended the statement. */
+export function isTimeout(error: unknown): boolean {
+  const state = sqlState(error);
+  return state === "55P03" || state === "57014";
+}
+
+/** The name of the unique constraint or index that a statement violated, or null. */
+export function violatedUnique(error: unknown): string | null {
+  return error instanceof pg.DatabaseError && error.code === "23505" ? (error.constraint ?? "") : null;
+}
+
+/** The name of the foreign key that a statement violated, or null. */
+export function violatedForeignKey(error: unknown): string | null {
+  return error instanceof pg.DatabaseError && error.code === "23503" ? (error.constraint ?? "") : null;
+}

@@ -1,0 +1,56 @@
+/** Writing the ledger: events in one statement, then one marker row, last of all (DESIGN.md §5). Only `transaction` calls this. */
+import { sql } from "kysely";
+import { type EventLevel, type EventTypeName, eventLevelCodes, eventTypes, eventVersion } from "../core/event.ts";
+import type { ActionId, ClusterId, NodeId, ProjectId } from "../core/ids.ts";
+import type { JsonObject } from "../core/json.ts";
+import type { Database } from "./database.ts";
+
+export interface NewEvent {
+  readonly type: EventTypeName;
+  /** Else the type's own. */
+  readonly level?: EventLevel;
+  readonly projectId: ProjectId;
+  readonly clusterId?: ClusterId | null;
+  readonly clusterName?: string | null;
+  readonly nodeId?: NodeId | null;
+  readonly nodeName?: string | null;
+  readonly actionId?: ActionId | null;
+  /** When it happened, ms since 1970; else now. Order is the ledger's, never this. */
+  readonly occurredAtMs?: number;
+  readonly data: JsonObject;
+}
+
+/** Appends events and their marker. Returns the transaction's id (xid8 text), by which its outcome can be read back. */
+export async function appendEvents(db: Database, events: readonly NewEvent[]): Promise<string> {
+  const column = <T>(pick: (event: NewEvent) => T): T[] => events.map(pick);
+  const { rows } = await sql<{ batch: bigint }>`
+    /* ledger.append */
+    with batch as materialized (select nextval('muster.batch') as id),
+    written as (
+      insert into muster.event (batch, ordinal, version, type, level, occurred_at, project_id, cluster_id, cluster_name, node_id, node_name, action_id, data)
+      select batch.id, e.ordinal, ${eventVersion}, e.type, e.level,
+             coalesce(to_timestamp(e.at / 1000.0), clock_timestamp()),
+             e.project_id, e.cluster_id, e.cluster_name, e.node_id, e.node_name, e.action_id, e.data::jsonb
+        from batch, unnest(
+          ${column((e) => eventTypes[e.type].code)}::smallint[],
+          ${column((e) => eventLevelCodes[e.level ?? eventTypes[e.type].level])}::smallint[],
+          ${column((e) => e.occurredAtMs ?? null)}::float8[],
+          ${column((e) => e.projectId)}::uuid[],
+          ${column((e) => e.clusterId ?? null)}::uuid[],
+          ${column((e) => e.clusterName ?? null)}::text[],
+          ${column((e) => e.nodeId ?? null)}::uuid[],
+          ${column((e) => e.nodeName ?? null)}::text[],
+          ${column((e) => e.actionId ?? null)}::uuid[],
+          ${column((e) => JSON.stringify(e.data))}::text[]
+        ) with ordinality as e(type, level, at, project_id, cluster_id, cluster_name, node_id, node_name, action_id, data, ordinal)
+    )
+    select id as batch from batch`.execute(db);
+  const batch = rows[0]?.batch;
+  if (batch === undefined) throw new Error("the ledger gave no batch");
+  const marker = await sql<{ xid: string }>`
+    /* ledger.mark */
+    insert into muster.marker (batch, events) values (${batch}, ${events.length}) returning pg_current_xact_id()::text as xid`.execute(db);
+  const xid = marker.rows[0]?.xid;
+  if (xid === undefined) throw new Error("the marker was not written");
+  return xid;
+}

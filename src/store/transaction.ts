@@ -1,0 +1,134 @@
+/**
+ * One transaction: statements, then counts, the ledger's events and marker, the clusters that became due, and COMMIT. When the connection is lost
+ * during COMMIT the outcome is unknown: it is read back by the transaction's id, never repeated blindly (DESIGN.md §4.3).
+ */
+import { sql } from "kysely";
+import type { ClusterId } from "../core/ids.ts";
+import type { Runtime } from "../core/runtime.ts";
+import { addCount, type CountDeltas, type CountField, writeCounts } from "./count.ts";
+import type { Database } from "./database.ts";
+import { markDue } from "./due.ts";
+import { ConnectionLost, isAbsence, isConflict } from "./failure.ts";
+import { appendEvents, type NewEvent } from "./ledger-write.ts";
+import type { Wake } from "./wake.ts";
+
+/** What everything that touches the database is handed. */
+export interface Store {
+  readonly db: Database;
+  readonly runtime: Runtime;
+  /** Tells other processes, after the commit, that there is something to do. */
+  readonly wake: Wake;
+  /** Whose rows of counts this process writes: a worker's number, 0 for API processes. */
+  readonly writer: number;
+}
+
+export interface Tx {
+  /** Runs statements inside the transaction. */
+  readonly db: Database;
+  /** Events to be written at its end, in this order. */
+  readonly events: NewEvent[];
+  /** Adds to a count of a cluster; written at the end, after all other rows. */
+  count(clusterId: ClusterId, field: CountField, delta: number): void;
+  /** Has the cluster planned soon after the commit. */
+  markDue(clusterId: ClusterId): void;
+  /** PostgreSQL's clock, read now: call it once, after the locks, and decide with its answer. */
+  now(): Promise<Date>;
+}
+
+/** How long an unknown COMMIT is asked after before the caller is told that nobody knows, ms. */
+const readBackMs = 10_000;
+
+/** PostgreSQL's clock in whole milliseconds, so that what is stored and what is compared are the same. */
+export async function readClock(db: Database): Promise<Date> {
+  const { rows } = await sql<{ now: Date }>`/* clock.read */ select date_trunc('milliseconds', clock_timestamp()) as now`.execute(db);
+  const [row] = rows;
+  if (row === undefined) throw new Error("PostgreSQL has no clock");
+  return row.now;
+}
+
+/**
+ * Runs `work` in one READ COMMITTED transaction and commits it. Deadlocks and serialization failures run `work` again from its
+ * start, up to three times: it must change nothing but the database.
+ * @throws ConnectionLost when it was not committed, or when nobody could tell within 10 s
+ */
+export async function transaction<T>(store: Store, work: (tx: Tx) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    const progress: Progress<T> = { result: null, xid: null, planning: false };
+    try {
+      const value = await attemptOnce(store, work, progress);
+      wakeOthers(store, progress);
+      return value;
+    } catch (error) {
+      const { result, xid } = progress;
+      if (error instanceof ConnectionLost && result !== null && xid !== null && (await wasCommitted(store, xid))) {
+        wakeOthers(store, progress);
+        return result.value;
+      }
+      if (attempt >= 4 || !isConflict(error)) throw error;
+    }
+  }
+}
+
+interface Progress<T> {
+  /** Set once `work` is done: from then on a lost connection leaves the outcome unknown. */
+  result: { readonly value: T } | null;
+  /** The transaction's id, where it wrote events. */
+  xid: string | null;
+  /** Whether clusters were marked as due. */
+  planning: boolean;
+}
+
+function wakeOthers(store: Store, progress: { readonly xid: string | null; readonly planning: boolean }): void {
+  if (progress.xid !== null) store.wake.ledger();
+  if (progress.planning) store.wake.work();
+}
+
+function attemptOnce<T>(store: Store, work: (tx: Tx) => Promise<T>, progress: Progress<T>): Promise<T> {
+  return store.db.connection().execute(async (connection) => {
+    await sql`begin`.execute(connection);
+    try {
+      const events: NewEvent[] = [];
+      const counts: CountDeltas = new Map();
+      const due = new Set<ClusterId>();
+      const value = await work({
+        db: connection,
+        events,
+        count: (clusterId, field, delta) => addCount(counts, clusterId, field, delta),
+        markDue: (clusterId) => due.add(clusterId),
+        now: () => readClock(connection),
+      });
+      await writeCounts(connection, store.writer, counts);
+      progress.planning = due.size > 0;
+      if (events.length > 0) progress.xid = await appendEvents(connection, events);
+      await markDue(connection, [...due]);
+      progress.result = { value };
+      await sql`commit`.execute(connection);
+      return value;
+    } catch (error) {
+      // A broken connection has rolled back by itself; the first error is the one that tells something.
+      if (!(error instanceof ConnectionLost)) await sql`rollback`.execute(connection).catch(expectConnectionLost);
+      throw error;
+    }
+  });
+}
+
+function expectConnectionLost(error: unknown): void {
+  if (!isAbsence(error)) throw error;
+}
+
+/** What became of a transaction whose COMMIT was not answered. False also when the server forgot it or stays away. */
+async function wasCommitted(store: Store, xid: string): Promise<boolean> {
+  const { clock, timers } = store.runtime;
+  const deadline = clock.monotonicMs() + readBackMs;
+  for (let pauseMs = 10; clock.monotonicMs() < deadline; pauseMs = Math.min(500, pauseMs * 2)) {
+    try {
+      const { rows } = await sql<{ status: string | null }>`/* transaction.status */ select pg_xact_status(${xid}::xid8) as status`.execute(store.db);
+      const status = rows[0]?.status;
+      if (status !== "in progress") return status === "committed";
+    } catch (error) {
+      if (!isAbsence(error)) throw error;
+    }
+    await timers.wait(pauseMs);
+  }
+  return false;
+}
