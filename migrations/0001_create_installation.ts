@@ -199,6 +199,8 @@ const statements = [
      -- The ladder: how many remedies were tried in a row, and when the next may be; null: none wanted.
      rung smallint not null default 0,
      remedy_at timestamptz,
+     -- False where only a probe says so: many of these at once make the detector suspect, not the members.
+     certain boolean not null default true,
      since timestamptz not null
    ) with (fillfactor = 70)`,
   `create index notable_cluster on muster.notable (cluster_id, node_id)`,
@@ -251,7 +253,9 @@ const statements = [
      generation integer,
      inputs jsonb not null,
      outputs jsonb,
-     -- The goal, fixed when it is accepted: total members, reached when the cluster's running total of its kind reaches goal.
+     -- The goal, fixed when it is accepted: total members, reached when the cluster's running total (1 created, 2 deleted,
+     -- 3 recovered, 4 checked; null: none is counted) reaches goal.
+     counter smallint,
      total integer not null default 0,
      goal bigint not null default 0,
      failed_base bigint not null default 0,

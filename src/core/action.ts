@@ -118,3 +118,23 @@ export type ActionCause = (typeof actionCauses)[number];
 /** Stored: frozen. */
 export const actionCauseCodes = { USER: 1, POLICY: 2, HEALTH: 3, SCHEDULE: 4, RECEIVER: 5 } as const satisfies Record<ActionCause, number>;
 export const actionCauseCodec = codec("action cause", actionCauseCodes);
+
+/** The cluster's running totals by which an action's progress is counted. Stored: frozen. */
+export const actionCounters = ["CREATED", "DELETED", "RECOVERED", "CHECKED"] as const;
+export type ActionCounter = (typeof actionCounters)[number];
+export const actionCounterCodec = codec("action counter", { CREATED: 1, DELETED: 2, RECOVERED: 3, CHECKED: 4 } as const satisfies Record<ActionCounter, number>);
+
+/** An action's goal beside where the cluster's running totals stand. */
+export interface ProgressFacts {
+  readonly total: number;
+  readonly goal: number;
+  readonly reached: number;
+  readonly failedBase: number;
+  readonly failedTotal: number;
+}
+
+/** How far an unfinished action is; both parts stay within its total. */
+export function actionProgress(facts: ProgressFacts): { readonly done: number; readonly failed: number } {
+  const done = Math.max(0, Math.min(facts.total, facts.total - (facts.goal - facts.reached)));
+  return { done, failed: Math.max(0, Math.min(facts.total - done, facts.failedTotal - facts.failedBase)) };
+}

@@ -59,14 +59,16 @@ export type NodeEvent =
   | "sideDutyFailed"
   | "sideDutyDone"
   | "deleteWanted"
-  /** The row goes. */
+  /** Never begun, no longer wanted: the row goes at once. */
+  | "dropped"
+  /** Nothing is left out there: the row goes. */
   | "deleted";
 
 type Row = Partial<Record<NodeEvent, NodeStatus | "GONE">>;
 
 /** Every transition there is. What is not here cannot happen. */
 export const nodeTransitions = {
-  PLANNED: { createBegun: "CREATING", deleteWanted: "DELETING" },
+  PLANNED: { createBegun: "CREATING", deleteWanted: "DELETING", dropped: "GONE" },
   CREATING: { created: "ACTIVE", createFailed: "ERROR", lost: "UNKNOWN", deleteWanted: "DELETING" },
   ACTIVE: {
     vanished: "ERROR",

@@ -150,6 +150,7 @@ export interface Tables {
     health: number;
     rung: Generated<number>;
     remedy_at: NullableStamp;
+    certain: Generated<boolean>;
     since: Stamp;
   };
   "muster.probe": { node_id: NodeId; lane: number; interval_ms: number; phase_ms: number };
@@ -179,6 +180,7 @@ export interface Tables {
     generation: number | null;
     inputs: JsonColumn<JsonObject>;
     outputs: NullableJson<JsonObject>;
+    counter: number | null;
     total: Generated<number>;
     goal: Generated<bigint>;
     failed_base: Generated<bigint>;

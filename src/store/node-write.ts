@@ -1,0 +1,270 @@
+/**
+ * Writing nodes, many at a time: lock them in id order, decide with `core` what each becomes, save. `saveNodes` is the one place
+ * where a node's status or health is written, so counts, notable rows and events cannot drift from it.
+ */
+import { sql } from "kysely";
+import { type HealthStatus, healthStatusCodec } from "../core/health.ts";
+import type { ActionId, ClusterId, HostId, NodeId, ProfileId, ProjectId } from "../core/ids.ts";
+import { encodeId } from "../core/ids.ts";
+import type { Json, JsonObject } from "../core/json.ts";
+import { type NodeStatus, nodeStatusCodec, taskKindCodes } from "../core/node.ts";
+import { statusField } from "./count.ts";
+import type { Database } from "./database.ts";
+import { forgetNotable, type Remedy, rememberNotable } from "./notable.ts";
+import type { Tx } from "./transaction.ts";
+
+/** A node as the engine decides about it. */
+export interface NodeState {
+  readonly id: NodeId;
+  readonly projectId: ProjectId;
+  readonly clusterId: ClusterId | null;
+  readonly clusterName: string | null;
+  readonly profileId: ProfileId;
+  readonly lane: number;
+  readonly hostId: HostId | null;
+  readonly index: number | null;
+  readonly name: string;
+  readonly status: NodeStatus;
+  readonly statusReason: string | null;
+  readonly health: HealthStatus;
+  readonly epoch: number;
+  readonly physicalId: string | null;
+  readonly addresses: Json;
+  readonly placement: Json;
+  readonly actionId: ActionId | null;
+  readonly startedAt: Date | null;
+}
+
+/** What a node becomes; what is absent stays. */
+export interface NodePatch {
+  readonly status?: NodeStatus;
+  readonly statusReason?: string | null;
+  readonly health?: HealthStatus;
+  /** Beside a changed verdict: why, for the event. */
+  readonly healthReason?: string;
+  readonly healthMessage?: string | null;
+  readonly epoch?: number;
+  readonly physicalId?: string | null;
+  readonly addresses?: Json;
+  readonly placement?: Json;
+  readonly actionId?: ActionId | null;
+  readonly startedAt?: Date | null;
+  /** When the ladder may act, for nodes that become ERROR. */
+  readonly remedy?: Remedy;
+  /** The observer's time, ms since 1970, where the change was observed rather than decided. */
+  readonly occurredAtMs?: number;
+}
+
+export interface PlannedNode {
+  readonly id: NodeId;
+  readonly projectId: ProjectId;
+  readonly clusterId: ClusterId | null;
+  readonly clusterName: string | null;
+  readonly profileId: ProfileId;
+  readonly lane: number;
+  readonly hostId: HostId | null;
+  readonly index: number | null;
+  readonly name: string;
+  readonly role: string | null;
+  readonly metadata: JsonObject | null;
+  /** The NODE_CREATE action this node was asked for by, if by name. */
+  readonly actionId: ActionId | null;
+}
+
+/** Inserts nodes as PLANNED with the tasks that create them, due at once. */
+export async function insertPlannedNodes(tx: Tx, now: Date, nodes: readonly PlannedNode[]): Promise<void> {
+  if (nodes.length === 0) return;
+  const column = <T>(pick: (node: PlannedNode) => T): T[] => nodes.map(pick);
+  await sql`
+    /* node.plan */
+    with planned as (
+      insert into muster.node (id, project_id, cluster_id, profile_id, lane, host_id, index, name, role, metadata, action_id, status, health, created_at, updated_at)
+      select d.id, d.project_id, d.cluster_id, d.profile_id, d.lane, d.host_id, d.index, d.name, d.role, d.metadata, d.action_id,
+             ${nodeStatusCodec.code("PLANNED")}, ${healthStatusCodec.code("UNKNOWN")}, ${now}::timestamptz, ${now}::timestamptz
+        from unnest(
+          ${column((n) => n.id)}::uuid[], ${column((n) => n.projectId)}::uuid[], ${column((n) => n.clusterId)}::uuid[],
+          ${column((n) => n.profileId)}::uuid[], ${column((n) => n.lane)}::int[], ${column((n) => n.hostId)}::uuid[],
+          ${column((n) => n.index)}::int[], ${column((n) => n.name)}::text[], ${column((n) => n.role)}::text[],
+          ${column((n) => (n.metadata === null ? null : JSON.stringify(n.metadata)))}::jsonb[], ${column((n) => n.actionId)}::uuid[]
+        ) as d(id, project_id, cluster_id, profile_id, lane, host_id, index, name, role, metadata, action_id)
+      returning id, project_id, cluster_id, lane)
+    insert into muster.task (node_id, project_id, cluster_id, lane, kind, due_at)
+    select id, project_id, cluster_id, lane, ${taskKindCodes.CREATE}, ${now}::timestamptz from planned`.execute(tx.db);
+  for (const node of nodes) {
+    if (node.clusterId !== null) tx.count(node.clusterId, "planned", 1);
+    tx.events.push({
+      type: "node.created",
+      projectId: node.projectId,
+      clusterId: node.clusterId,
+      clusterName: node.clusterName,
+      nodeId: node.id,
+      nodeName: node.name,
+      actionId: node.actionId,
+      data: { index: node.index, profileId: encodeId("profile", node.profileId) },
+    });
+  }
+}
+
+interface Row {
+  id: NodeId;
+  project_id: ProjectId;
+  cluster_id: ClusterId | null;
+  cluster_name: string | null;
+  profile_id: ProfileId;
+  lane: number;
+  host_id: HostId | null;
+  index: number | null;
+  name: string;
+  status: number;
+  status_reason: string | null;
+  health: number;
+  epoch: number;
+  physical_id: string | null;
+  addresses: Json;
+  placement: Json;
+  action_id: ActionId | null;
+  started_at: Date | null;
+}
+
+/** Locks nodes in id order and reads them. Those that are gone are left out. */
+export async function lockNodes(db: Database, ids: readonly NodeId[]): Promise<NodeState[]> {
+  if (ids.length === 0) return [];
+  const { rows } = await sql<Row>`
+    /* node.lock */
+    select n.id, n.project_id, n.cluster_id, c.name as cluster_name, n.profile_id, n.lane, n.host_id, n.index, n.name, n.status, n.status_reason,
+           n.health, n.epoch, n.physical_id, n.addresses, n.placement, n.action_id, n.started_at
+      from muster.node n
+      left join muster.cluster c on c.id = n.cluster_id
+     where n.id = any(${[...ids].sort()}::uuid[])
+     order by n.id
+       for no key update of n`.execute(db);
+  return rows.map((row) => ({
+    id: row.id,
+    projectId: row.project_id,
+    clusterId: row.cluster_id,
+    clusterName: row.cluster_name,
+    profileId: row.profile_id,
+    lane: row.lane,
+    hostId: row.host_id,
+    index: row.index,
+    name: row.name,
+    status: nodeStatusCodec.name(row.status),
+    statusReason: row.status_reason,
+    health: healthStatusCodec.name(row.health),
+    epoch: row.epoch,
+    physicalId: row.physical_id,
+    addresses: row.addresses,
+    placement: row.placement,
+    actionId: row.action_id,
+    startedAt: row.started_at,
+  }));
+}
+
+/** Saves what locked nodes become, with counts, notable rows and events. Statuses were decided by `core/node.ts`. */
+export async function saveNodes(tx: Tx, now: Date, changes: readonly { readonly node: NodeState; readonly patch: NodePatch }[]): Promise<void> {
+  if (changes.length === 0) return;
+  const after = changes.map(({ node, patch }) => ({ ...node, ...withoutUndefined(patch) }));
+  const column = <T>(pick: (node: NodeState) => T): T[] => after.map(pick);
+  const json = (value: Json): string | null => (value === null ? null : JSON.stringify(value));
+  await sql`
+    /* node.save */
+    update muster.node n
+       set status = d.status, status_reason = d.status_reason, health = d.health, epoch = d.epoch, physical_id = d.physical_id,
+           addresses = d.addresses, placement = d.placement, action_id = d.action_id, started_at = d.started_at, updated_at = ${now}::timestamptz
+      from unnest(
+        ${column((n) => n.id)}::uuid[], ${column((n) => nodeStatusCodec.code(n.status))}::smallint[], ${column((n) => n.statusReason)}::text[],
+        ${column((n) => healthStatusCodec.code(n.health))}::smallint[], ${column((n) => n.epoch)}::int[], ${column((n) => n.physicalId)}::text[],
+        ${column((n) => json(n.addresses))}::jsonb[], ${column((n) => json(n.placement))}::jsonb[], ${column((n) => n.actionId)}::uuid[],
+        ${column((n) => n.startedAt)}::timestamptz[]
+      ) as d(id, status, status_reason, health, epoch, physical_id, addresses, placement, action_id, started_at)
+     where n.id = d.id and n.id = any(${column((n) => n.id)}::uuid[])`.execute(tx.db);
+  for (const { node, patch } of changes) tell(tx, node, patch);
+  await rememberNotable(tx.db, now, changes);
+}
+
+/** Removes locked nodes and all that belongs to them. */
+export async function deleteNodes(tx: Tx, nodes: readonly NodeState[]): Promise<void> {
+  if (nodes.length === 0) return;
+  const ids = nodes.map((node) => node.id);
+  await sql`
+    /* node.delete */
+    with gone as (delete from muster.node where id = any(${ids}::uuid[]) returning id),
+         tasks as (delete from muster.task where node_id = any(${ids}::uuid[])),
+         probes as (delete from muster.probe where node_id = any(${ids}::uuid[])),
+         health as (delete from muster.node_health where node_id = any(${ids}::uuid[])),
+         crashes as (delete from muster.node_crash where node_id = any(${ids}::uuid[]))
+    select count(*) from gone`.execute(tx.db);
+  await forgetNotable(tx.db, ids);
+  for (const node of nodes) {
+    if (node.clusterId !== null) {
+      tx.count(node.clusterId, statusField[node.status], -1);
+      countHealth(tx, node.clusterId, node.health, -1);
+      tx.count(node.clusterId, "deleted_total", 1);
+      tx.markDue(node.clusterId);
+    }
+    tx.events.push({ type: "node.deleted", ...subject(node), data: { physicalId: node.physicalId } });
+  }
+}
+
+/** The columns of an event about this node. */
+export function subject(node: NodeState): {
+  projectId: ProjectId;
+  clusterId: ClusterId | null;
+  clusterName: string | null;
+  nodeId: NodeId;
+  nodeName: string;
+  actionId: ActionId | null;
+} {
+  return {
+    projectId: node.projectId,
+    clusterId: node.clusterId,
+    clusterName: node.clusterName,
+    nodeId: node.id,
+    nodeName: node.name,
+    actionId: node.actionId,
+  };
+}
+
+function countHealth(tx: Tx, clusterId: ClusterId, health: HealthStatus, delta: number): void {
+  if (health === "HEALTHY") tx.count(clusterId, "healthy", delta);
+  else if (health === "UNHEALTHY") tx.count(clusterId, "unhealthy", delta);
+}
+
+function tell(tx: Tx, node: NodeState, patch: NodePatch): void {
+  const common = { ...subject(node), ...(patch.occurredAtMs === undefined ? {} : { occurredAtMs: patch.occurredAtMs }) };
+  if (patch.health !== undefined && patch.health !== node.health) {
+    if (node.clusterId !== null) {
+      countHealth(tx, node.clusterId, node.health, -1);
+      countHealth(tx, node.clusterId, patch.health, 1);
+      tx.markDue(node.clusterId);
+    }
+    tx.events.push({
+      type: "node.health.changed",
+      ...common,
+      ...(patch.health === "UNHEALTHY" ? { level: "WARNING" as const } : {}),
+      data: { from: node.health, to: patch.health, reason: patch.healthReason ?? "UNKNOWN", message: patch.healthMessage ?? null },
+    });
+  }
+  if (patch.status !== undefined && patch.status !== node.status) {
+    if (node.clusterId !== null) {
+      tx.count(node.clusterId, statusField[node.status], -1);
+      tx.count(node.clusterId, statusField[patch.status], 1);
+      tx.markDue(node.clusterId);
+    }
+    tx.events.push({
+      type: "node.status.changed",
+      ...common,
+      ...(patch.status === "ERROR" ? { level: "ERROR" as const } : {}),
+      data: {
+        from: node.status,
+        to: patch.status,
+        reason: patch.statusReason ?? null,
+        physicalId: patch.physicalId === undefined ? node.physicalId : patch.physicalId,
+      },
+    });
+  }
+}
+
+function withoutUndefined<T extends object>(patch: T): T {
+  return Object.fromEntries(Object.entries(patch).filter(([, value]) => value !== undefined)) as T;
+}
