@@ -1,0 +1,86 @@
+/** Lanes: who owns which, under which epoch. Every transaction that writes an outcome checks the epoch under a lock (DESIGN.md §4.4). */
+import { sql } from "kysely";
+import type { HostId, WorkerId } from "../core/ids.ts";
+import { hostLanes } from "../core/lane.ts";
+import type { Database } from "./database.ts";
+
+/** Another worker owns a lane by now: nothing that this one still believes may be written. */
+export class LaneLost extends Error {
+  override readonly name = "LaneLost";
+  readonly lanes: readonly number[];
+  constructor(lanes: readonly number[]) {
+    super(`lanes ${lanes.join(", ")} have another epoch`);
+    this.lanes = lanes;
+  }
+}
+
+/** Locks lane rows in id order and compares their epochs. A plain read would be write skew with a takeover. @throws LaneLost */
+export async function checkLanes(db: Database, held: ReadonlyMap<number, bigint>): Promise<void> {
+  const { rows } = await sql<{ id: number; epoch: bigint }>`
+    /* lane.check */
+    select id, epoch from muster.lane where id = any(${[...held.keys()].sort((a, b) => a - b)}::int[]) order by id for share`.execute(db);
+  const found = new Map(rows.map((row) => [row.id, row.epoch]));
+  const lost = [...held].filter(([id, epoch]) => found.get(id) !== epoch).map(([id]) => id);
+  if (lost.length > 0) throw new LaneLost(lost);
+}
+
+/** Takes up to `limit` lanes that nobody owns: shared ones, or this host's. Raises their epochs. */
+export async function claimLanes(db: Database, owner: WorkerId, lanes: { readonly shared: number; readonly host: number }, hostId: HostId): Promise<Map<number, bigint>> {
+  const { rows } = await sql<{ id: number; epoch: bigint }>`
+    /* lane.claim */
+    update muster.lane set owner = ${owner}, epoch = epoch + 1
+     where id = any(array(
+             (select id from muster.lane where owner is null and host_id is null order by id limit ${Math.max(0, lanes.shared)} for update skip locked)
+           ) || array(
+             (select id from muster.lane where owner is null and host_id = ${hostId} order by id limit ${Math.max(0, lanes.host)} for update skip locked)
+           ))
+       and owner is null
+    returning id, epoch`.execute(db);
+  return new Map(rows.map((row) => [row.id, row.epoch]));
+}
+
+/** Hands lanes back at once, for whoever asks next. */
+export async function releaseLanes(db: Database, owner: WorkerId, lanes: readonly number[]): Promise<void> {
+  if (lanes.length === 0) return;
+  await sql`
+    /* lane.release */
+    update muster.lane set owner = null, epoch = epoch + 1 where owner = ${owner} and id = any(${lanes}::int[])`.execute(db);
+}
+
+/** Raises the epochs of all lanes of a dead worker and frees them; the first thing a judge does. Returns how many. */
+export async function freeLanesOf(db: Database, owner: WorkerId): Promise<number> {
+  const { numAffectedRows } = await sql`
+    /* lane.free */
+    update muster.lane set owner = null, epoch = epoch + 1 where owner = ${owner}`.execute(db);
+  return Number(numAffectedRows ?? 0n);
+}
+
+/** How the lanes are spread: owned by this worker, and in all. */
+export async function laneShares(
+  db: Database,
+  owner: WorkerId,
+  hostId: HostId,
+): Promise<{ readonly shared: number; readonly host: number; readonly mineShared: number; readonly mineHost: number; readonly free: number }> {
+  const { rows } = await sql<{ shared: bigint; host: bigint; mine_shared: bigint; mine_host: bigint; free: bigint }>`
+    /* lane.shares */
+    select count(*) filter (where host_id is null) as shared, count(*) filter (where host_id = ${hostId}) as host,
+           count(*) filter (where host_id is null and owner = ${owner}) as mine_shared,
+           count(*) filter (where host_id = ${hostId} and owner = ${owner}) as mine_host,
+           count(*) filter (where owner is null and (host_id is null or host_id = ${hostId})) as free
+      from muster.lane`.execute(db);
+  const row = rows[0];
+  return {
+    shared: Number(row?.shared ?? 0),
+    host: Number(row?.host ?? 0),
+    mineShared: Number(row?.mine_shared ?? 0),
+    mineHost: Number(row?.mine_host ?? 0),
+    free: Number(row?.free ?? 0),
+  };
+}
+
+/** Makes the lanes of a host, if they are not there. */
+export async function ensureHostLanes(db: Database, hostId: HostId, hostNumber: number): Promise<void> {
+  await sql`
+    /* lane.host */
+    insert into muster.lane (id, host_id) select id, ${hostId} from unnest(${hostLanes(hostNumber)}::int[]) as l(id) on conflict (id) do nothing`.execute(db);
+}

@@ -1,0 +1,178 @@
+/**
+ * Tasks: what is to be done on a node next, and when; at most one per node. A lane's owner begins a task by writing its lane epoch and
+ * the deadline into the row, in the transaction that checks the epoch; an outcome that has not come by then counts as lost.
+ */
+import { sql } from "kysely";
+import type { ActionId, ClusterId, HostId, NodeId, ProfileId, ProjectId } from "../core/ids.ts";
+import type { Json, JsonObject } from "../core/json.ts";
+import { type NodeStatus, nodeStatusCodec, nodeTransition, type TaskKind, taskKindCodec } from "../core/node.ts";
+import type { Database } from "./database.ts";
+import { deleteNodes, type NodeState, saveNodes } from "./node-write.ts";
+import type { Tx } from "./transaction.ts";
+
+export interface NewTask {
+  readonly node: Pick<NodeState, "id" | "projectId" | "clusterId" | "lane">;
+  readonly kind: TaskKind;
+  readonly dueAt: Date;
+  readonly attempt?: number;
+  readonly params?: JsonObject | null;
+}
+
+/** Sets what comes next for these nodes, in place of whatever was to come. */
+export async function setTasks(db: Database, tasks: readonly NewTask[]): Promise<void> {
+  if (tasks.length === 0) return;
+  const column = <T>(pick: (task: NewTask) => T): T[] => tasks.map(pick);
+  await sql`
+    /* task.set */
+    insert into muster.task (node_id, project_id, cluster_id, lane, kind, due_at, attempt, params)
+    select d.* from unnest(
+        ${column((t) => t.node.id)}::uuid[], ${column((t) => t.node.projectId)}::uuid[], ${column((t) => t.node.clusterId)}::uuid[],
+        ${column((t) => t.node.lane)}::int[], ${column((t) => taskKindCodec.code(t.kind))}::smallint[], ${column((t) => t.dueAt)}::timestamptz[],
+        ${column((t) => t.attempt ?? 0)}::int[], ${column((t) => (t.params == null ? null : JSON.stringify(t.params)))}::jsonb[]
+      ) as d
+    on conflict (node_id) do update
+       set kind = excluded.kind, due_at = excluded.due_at, attempt = excluded.attempt, params = excluded.params, begun_by = 0`.execute(db);
+}
+
+/** Nothing is to be done on these nodes any more. */
+export async function dropTasks(db: Database, ids: readonly NodeId[]): Promise<void> {
+  if (ids.length === 0) return;
+  await sql`/* task.drop */ delete from muster.task where node_id = any(${ids}::uuid[])`.execute(db);
+}
+
+/**
+ * Wants locked nodes gone: what was never begun goes at once, for the rest a deletion is due.
+ * @param actionId the NODE_DELETE action, where one node was named
+ */
+export async function wantNodesDeleted(tx: Tx, now: Date, nodes: readonly NodeState[], actionId: ActionId | null = null): Promise<void> {
+  await deleteNodes(
+    tx,
+    nodes.filter((node) => nodeTransition(node.status, "dropped") === "GONE"),
+  );
+  const rest = nodes.filter((node) => nodeTransition(node.status, "dropped") === null && nodeTransition(node.status, "deleteWanted") === "DELETING");
+  await saveNodes(
+    tx,
+    now,
+    rest.map((node) => ({ node, patch: { status: "DELETING", statusReason: null, actionId } })),
+  );
+  await setTasks(
+    tx.db,
+    rest.map((node) => ({ node, kind: "DELETE", dueAt: now })),
+  );
+}
+
+/** A task that is due, with all a driver must know of its node but the spec. */
+export interface DueTask {
+  readonly nodeId: NodeId;
+  readonly projectId: ProjectId;
+  readonly clusterId: ClusterId | null;
+  readonly clusterName: string | null;
+  readonly lane: number;
+  readonly kind: TaskKind;
+  readonly attempt: number;
+  /** The lane epoch that had begun it before; 0n: nobody had. */
+  readonly begunBy: bigint;
+  readonly params: JsonObject | null;
+  readonly name: string;
+  readonly index: number | null;
+  readonly profileId: ProfileId;
+  readonly hostId: HostId | null;
+  readonly status: NodeStatus;
+  readonly epoch: number;
+  readonly physicalId: string | null;
+  readonly addresses: Json;
+}
+
+interface DueRow {
+  node_id: NodeId;
+  project_id: ProjectId;
+  cluster_id: ClusterId | null;
+  cluster_name: string | null;
+  lane: number;
+  kind: number;
+  attempt: number;
+  begun_by: bigint;
+  params: JsonObject | null;
+  name: string;
+  index: number | null;
+  profile_id: ProfileId;
+  host_id: HostId | null;
+  status: number;
+  epoch: number;
+  physical_id: string | null;
+  addresses: Json;
+}
+
+/**
+ * Tasks due in these lanes, oldest first, without nodes that are in flight here.
+ * @param limit rows at most
+ */
+export async function listDueTasks(db: Database, lanes: readonly number[], inFlight: readonly NodeId[], limit: number): Promise<DueTask[]> {
+  const { rows } = await sql<DueRow>`
+    /* task.due */
+    select t.node_id, t.project_id, t.cluster_id, c.name as cluster_name, t.lane, t.kind, t.attempt, t.begun_by, t.params,
+           n.name, n.index, n.profile_id, n.host_id, n.status, n.epoch, n.physical_id, n.addresses
+      from (select * from muster.task
+             where lane = any(${lanes}::int[]) and due_at <= clock_timestamp() and node_id <> all(${inFlight}::uuid[])
+             order by due_at limit ${limit}) t
+      join muster.node n on n.id = t.node_id
+      left join muster.cluster c on c.id = t.cluster_id`.execute(db);
+  return rows.map((row) => ({
+    nodeId: row.node_id,
+    projectId: row.project_id,
+    clusterId: row.cluster_id,
+    clusterName: row.cluster_name,
+    lane: row.lane,
+    kind: taskKindCodec.name(row.kind),
+    attempt: row.attempt,
+    begunBy: row.begun_by,
+    params: row.params,
+    name: row.name,
+    index: row.index,
+    profileId: row.profile_id,
+    hostId: row.host_id,
+    status: nodeStatusCodec.name(row.status),
+    epoch: row.epoch,
+    physicalId: row.physical_id,
+    addresses: row.addresses,
+  }));
+}
+
+/**
+ * Begins tasks: writes the lane epoch and the deadline. Returns those that were still as the caller read them.
+ * The caller has checked the lanes' epochs in this transaction.
+ */
+export async function beginTasks(
+  tx: Tx,
+  tasks: readonly { readonly task: DueTask; readonly epoch: bigint; readonly deadline: Date }[],
+): Promise<Set<NodeId>> {
+  if (tasks.length === 0) return new Set();
+  const { rows } = await sql<{ node_id: NodeId }>`
+    /* task.begin */
+    update muster.task t set begun_by = d.epoch, due_at = d.deadline, attempt = t.attempt + 1
+      from unnest(
+        ${tasks.map(({ task }) => task.nodeId)}::uuid[], ${tasks.map(({ task }) => taskKindCodec.code(task.kind))}::smallint[],
+        ${tasks.map(({ task }) => task.attempt)}::int[], ${tasks.map(({ epoch }) => epoch)}::bigint[], ${tasks.map(({ deadline }) => deadline)}::timestamptz[]
+      ) as d(node_id, kind, attempt, epoch, deadline)
+     where t.node_id = d.node_id and t.kind = d.kind and t.attempt = d.attempt and t.node_id = any(${tasks.map(({ task }) => task.nodeId)}::uuid[])
+    returning t.node_id`.execute(tx.db);
+  return new Set(rows.map((row) => row.node_id));
+}
+
+/** How long until the next task of these lanes is due, ms; null: none is. */
+export async function nextTaskMs(db: Database, lanes: readonly number[]): Promise<number | null> {
+  const { rows } = await sql<{ ms: string | null }>`
+    /* task.next */
+    select extract(epoch from min(t.due_at) - clock_timestamp()) * 1000 as ms
+      from unnest(${lanes}::int[]) as l(lane)
+      cross join lateral (select due_at from muster.task where lane = l.lane order by due_at limit 1) t`.execute(db);
+  const ms = rows[0]?.ms ?? null;
+  return ms === null ? null : Number(ms);
+}
+
+/** A lane has a new owner: what the former one had begun is due again. */
+export async function redoBegunTasks(db: Database, lanes: readonly number[]): Promise<void> {
+  await sql`
+    /* task.redo */
+    update muster.task set due_at = clock_timestamp() where lane = any(${lanes}::int[]) and begun_by <> 0 and due_at > clock_timestamp()`.execute(db);
+}

@@ -1,0 +1,102 @@
+/** Workers and hosts: who is there, who is silent. All times are the database's. */
+import { sql } from "kysely";
+import type { HostId, WorkerId } from "../core/ids.ts";
+import type { Database } from "./database.ts";
+import { ensureHostLanes } from "./lane.ts";
+import { transaction, type Store } from "./transaction.ts";
+
+/** The space of workers' session locks (pg_advisory_lock's first key); the second is the worker's number. */
+export const workerLockSpace = 0x6d757374;
+
+export interface Registration {
+  readonly id: WorkerId;
+  readonly hostId: HostId;
+  readonly hostName: string;
+  readonly hostIncarnation: string;
+  /** Host-bound profile types this worker carries out. */
+  readonly hostDrivers: readonly string[];
+  readonly pid: number;
+  readonly version: string;
+}
+
+export interface Registered {
+  readonly number: number;
+  readonly hostNumber: number;
+  /** The host came back as another one: nothing of the former incarnation can be running. */
+  readonly hostReborn: boolean;
+}
+
+/** Writes the host and the worker; gives the worker the smallest free number. */
+export async function registerWorker(store: Store, registration: Registration): Promise<Registered> {
+  const { id, hostId, hostName, hostIncarnation, hostDrivers, pid, version } = registration;
+  return transaction(store, async (tx) => {
+    // One registration at a time: two workers must not be given the same number.
+    await sql`/* worker.lock */ select pg_advisory_xact_lock(${workerLockSpace}, 0)`.execute(tx.db);
+    const before = await sql<{ incarnation: string }>`/* host.read */ select incarnation from muster.host where id = ${hostId}`.execute(tx.db);
+    const host = await sql<{ number: number }>`
+      /* host.save */
+      insert into muster.host (id, name, incarnation, drivers, seen_at) values (${hostId}, ${hostName}, ${hostIncarnation}, ${[...hostDrivers]}, clock_timestamp())
+      on conflict (id) do update set name = excluded.name, incarnation = excluded.incarnation, drivers = excluded.drivers, seen_at = excluded.seen_at
+      returning number`.execute(tx.db);
+    const hostNumber = host.rows[0]?.number;
+    if (hostNumber === undefined) throw new Error("the host was not saved");
+    await ensureHostLanes(tx.db, hostId, hostNumber);
+    const worker = await sql<{ number: number }>`
+      /* worker.insert */
+      insert into muster.worker (id, number, host_id, pid, version, started_at, heartbeat_at)
+      select ${id}, (select min(n) from generate_series(1, 30000) as g(n) where not exists (select 1 from muster.worker w where w.number = g.n)),
+             ${hostId}, ${pid}, ${version}, clock_timestamp(), clock_timestamp()
+      returning number`.execute(tx.db);
+    const number = worker.rows[0]?.number;
+    if (number === undefined) throw new Error("the worker was not saved");
+    const formerly = before.rows[0]?.incarnation;
+    return { number, hostNumber, hostReborn: formerly !== undefined && formerly !== hostIncarnation };
+  });
+}
+
+/** Where a worker stands with the others. */
+export interface Peer {
+  readonly id: WorkerId;
+  readonly number: number;
+  readonly hostId: HostId;
+  readonly silentMs: number;
+  readonly draining: boolean;
+  readonly backendPids: readonly number[];
+}
+
+/** All workers, with how long each has been silent by the database's clock. */
+export async function listPeers(db: Database): Promise<Peer[]> {
+  const { rows } = await sql<{ id: WorkerId; number: number; host_id: HostId; silent_ms: string; draining: boolean; backend_pids: number[] }>`
+    /* worker.peers */
+    select id, number, host_id, extract(epoch from clock_timestamp() - heartbeat_at) * 1000 as silent_ms, draining, backend_pids
+      from muster.worker order by number`.execute(db);
+  return rows.map((row) => ({
+    id: row.id,
+    number: row.number,
+    hostId: row.host_id,
+    silentMs: Number(row.silent_ms),
+    draining: row.draining,
+    backendPids: row.backend_pids,
+  }));
+}
+
+export async function removeWorker(db: Database, id: WorkerId): Promise<void> {
+  await sql`/* worker.remove */ delete from muster.worker where id = ${id}`.execute(db);
+}
+
+/** Hosts that carry out a host-bound profile type and have a worker that is heard. */
+export async function liveHosts(db: Database, driver: string): Promise<{ readonly id: HostId; readonly number: number }[]> {
+  const { rows } = await sql<{ id: HostId; number: number }>`
+    /* host.live */
+    select id, number from muster.host
+     where ${driver} = any(drivers)
+       and exists (select 1 from muster.worker w where w.host_id = host.id and not w.draining and w.heartbeat_at > clock_timestamp() - interval '5 seconds')
+     order by number`.execute(db);
+  return rows;
+}
+
+/** How long ago PostgreSQL started, ms: after a start nobody is judged for a while. */
+export async function serverAgeMs(db: Database): Promise<number> {
+  const { rows } = await sql<{ ms: string }>`/* server.age */ select extract(epoch from clock_timestamp() - pg_postmaster_start_time()) * 1000 as ms`.execute(db);
+  return Number(rows[0]?.ms ?? 0);
+}
