@@ -172,6 +172,7 @@ const statements = [
   `create unique index node_cluster_index on muster.node (cluster_id, index)`,
   `create index node_cluster on muster.node (cluster_id, id)`,
   `create index node_orphan on muster.node (project_id, id) where cluster_id is null`,
+  `create index node_tainted on muster.node (cluster_id, id) where tainted`,
   `create index node_profile on muster.node (profile_id)`,
   // What is to be done on a node, and when. No row: nothing is. begun_by is the lane epoch that began it (0: nobody has); while it
   // is set, due_at is the deadline at which the outcome counts as lost.

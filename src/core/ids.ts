@@ -18,6 +18,8 @@ export type ActionId = Branded<"action">;
 export type EventId = Branded<"event">;
 export type WorkerId = Branded<"worker">;
 export type HostId = Branded<"host">;
+export type ProfileTypeId = Branded<"ptype">;
+export type ViewerId = Branded<"viewer">;
 
 /** TypeID prefix → brand. `ptype` and `viewer` name things that have no row of their own. */
 export interface IdByPrefix {
@@ -30,6 +32,8 @@ export interface IdByPrefix {
   event: EventId;
   worker: WorkerId;
   host: HostId;
+  ptype: ProfileTypeId;
+  viewer: ViewerId;
 }
 export type IdPrefix = keyof IdByPrefix;
 
@@ -43,6 +47,8 @@ const prefixes = {
   event: true,
   worker: true,
   host: true,
+  ptype: true,
+  viewer: true,
 } as const satisfies Record<IdPrefix, true>;
 
 /** Crockford's base 32 as TypeID uses it: lower case, no i, l, o, u. */

@@ -1,0 +1,192 @@
+/**
+ * One converge pass over a cluster, as a value: (what is wanted, aggregates of what is, now) → what to do in this window and when to
+ * look again. It reads nothing and never sees a list of members. The shape is nomad's `reconcile_cluster.go`: a plan is data.
+ */
+import type { ActionEvent, ActionKind } from "../action.ts";
+import { actionFacets } from "../action.ts";
+import { type ClusterStatus, type Condition, type ConditionType, clusterStatus, type SizeBounds } from "../cluster.ts";
+import { applyBrake, type Brake } from "./brake.ts";
+
+export interface Wanted extends SizeBounds {
+  readonly desiredCapacity: number;
+  readonly deleting: boolean;
+  readonly generation: number;
+}
+
+/** Sums over all members. */
+export interface Aggregates {
+  readonly planned: number;
+  readonly creating: number;
+  readonly active: number;
+  readonly updating: number;
+  readonly recovering: number;
+  readonly suspended: number;
+  readonly warning: number;
+  readonly error: number;
+  readonly unknown: number;
+  readonly deleting: number;
+}
+
+export interface OpenActionFacts<Id> {
+  readonly id: Id;
+  readonly kind: ActionKind;
+  readonly begun: boolean;
+  readonly generation: number;
+  readonly total: number;
+  readonly done: number;
+  readonly failed: number;
+  readonly timeoutAtMs: number | null;
+}
+
+export interface Observed<Id> {
+  readonly counts: Aggregates;
+  readonly observedGeneration: number;
+  readonly status: ClusterStatus;
+  readonly conditions: readonly Condition[];
+  readonly brake: Brake;
+  /** Members in ERROR whose remedy is due; of all in ERROR, those only a probe speaks against; when the next remedy is due. */
+  readonly patients: { readonly waiting: number; readonly doubtful: number; readonly nextAtMs: number | null };
+  readonly openActions: readonly OpenActionFacts<Id>[];
+  /** Tasks of jobs (check, recover) that are under way. */
+  readonly jobsLeft: { readonly check: number; readonly recover: number };
+  /** Members that may be on the way at once. */
+  readonly window: number;
+  /** False: the profile's driver is bound to hosts, and none is there. */
+  readonly placeable: boolean;
+  /** Why healing must not act at all just now (a restore is being read back, …); null: it may. */
+  readonly healingHeld: string | null;
+}
+
+export interface ClusterPlan<Id> {
+  /** Members to plan now. */
+  readonly create: number;
+  /** Members to want gone now; whom is the store's selection. */
+  readonly remove: number;
+  /** Members to treat now. */
+  readonly heal: number;
+  readonly healCertainOnly: boolean;
+  /** Nothing is left: the cluster's rows go. */
+  readonly forget: boolean;
+  readonly status: ClusterStatus;
+  readonly statusReason: string | null;
+  readonly conditions: readonly Condition[];
+  readonly brake: Brake;
+  /** The generation that has settled with this pass, or what was observed before. */
+  readonly observedGeneration: number;
+  readonly actions: readonly { readonly id: Id; readonly event: ActionEvent; readonly reason: string | null; readonly done: number; readonly failed: number }[];
+  /** ms since 1970; null: only when something changes. */
+  readonly lookAgainAtMs: number | null;
+}
+
+export function planCluster<Id>(wanted: Wanted, observed: Observed<Id>, nowMs: number): ClusterPlan<Id> {
+  const { counts } = observed;
+  const unmade = counts.planned + counts.creating;
+  const standing = unmade + counts.active + counts.updating + counts.recovering + counts.suspended + counts.warning + counts.error + counts.unknown;
+  const target = wanted.deleting ? 0 : wanted.desiredCapacity;
+  const missing = target - standing;
+  const create = missing > 0 && observed.placeable ? Math.min(missing, Math.max(0, observed.window - unmade)) : 0;
+  const remove = missing < 0 ? Math.min(-missing, Math.max(0, observed.window - counts.deleting)) : 0;
+  const settled = missing === 0 && unmade === 0 && counts.deleting === 0 && counts.updating === 0;
+  const forget = wanted.deleting && standing === 0 && counts.deleting === 0;
+  const healable = wanted.deleting || observed.healingHeld !== null ? 0 : observed.patients.waiting;
+  const braked = applyBrake(
+    wanted.desiredCapacity,
+    { waiting: healable, doubtful: observed.patients.doubtful, recovering: counts.recovering },
+    observed.brake,
+    nowMs,
+  );
+  const active = counts.active + counts.updating + counts.warning + counts.unknown;
+  const observedGeneration = settled && !wanted.deleting ? wanted.generation : observed.observedGeneration;
+  const status = clusterStatus(wanted, active, observedGeneration > 0);
+  const heldBack = observed.healingHeld === null ? braked.paused : { reason: "HELD", message: observed.healingHeld };
+  const conditions = nextConditions(observed.conditions, nowMs, wanted.generation, [
+    {
+      type: "CONVERGED",
+      holds: settled && active >= target,
+      reason: settled ? (active >= target ? "SETTLED" : "HEALING") : missing > 0 && !observed.placeable ? "NO_HOST" : "CONVERGING",
+      message: `${active} of ${target} members are active`,
+    },
+    { type: "AVAILABLE", holds: active >= wanted.minSize, reason: active >= wanted.minSize ? "ENOUGH" : "BELOW_MIN_SIZE", message: `${active} active, minSize ${wanted.minSize}` },
+    { type: "HEALING_PAUSED", holds: heldBack !== null, reason: heldBack?.reason ?? "NOT_PAUSED", message: heldBack?.message ?? null },
+  ]);
+  const actions = stepsOfActions(wanted, observed, settled, forget, nowMs);
+  const ended = new Set(actions.filter((step) => step.event !== "begun").map((step) => step.id));
+  return {
+    create,
+    remove,
+    heal: braked.treat,
+    healCertainOnly: braked.certainOnly,
+    forget,
+    status: status.status,
+    statusReason: status.reason,
+    conditions,
+    brake: braked.brake,
+    observedGeneration,
+    actions,
+    lookAgainAtMs: earliest([
+      ...observed.openActions.filter((action) => !ended.has(action.id)).map((action) => action.timeoutAtMs),
+      wanted.deleting ? null : observed.patients.nextAtMs,
+      braked.retryAtMs,
+      // A host that appears tells nobody by itself.
+      missing > 0 && !observed.placeable ? nowMs + 1_000 : null,
+      observed.healingHeld === null ? null : nowMs + 1_000,
+    ]),
+  };
+}
+
+function stepsOfActions<Id>(wanted: Wanted, observed: Observed<Id>, settled: boolean, forget: boolean, nowMs: number): ClusterPlan<Id>["actions"][number][] {
+  return observed.openActions.flatMap((action) => {
+    const { id, done, failed, total } = action;
+    const ending = endOfAction(action, wanted, observed, settled, forget, nowMs);
+    if (ending !== null) return [{ id, event: ending.event, reason: ending.reason, done: ending.event === "succeeded" ? total : done, failed }];
+    return action.begun ? [] : [{ id, event: "begun" as const, reason: null, done, failed }];
+  });
+}
+
+/** How an open action ends in this pass, if it does. */
+function endOfAction<Id>(
+  action: OpenActionFacts<Id>,
+  wanted: Wanted,
+  observed: Observed<Id>,
+  settled: boolean,
+  forget: boolean,
+  nowMs: number,
+): { readonly event: "succeeded" | "failed"; readonly reason: string | null } | null {
+  const reached = action.done + action.failed >= action.total;
+  const over = ((): boolean => {
+    if (action.kind === "CLUSTER_DELETE") return forget;
+    if (action.kind === "CLUSTER_CHECK") return action.begun && observed.jobsLeft.check === 0;
+    if (action.kind === "CLUSTER_RECOVER") return action.begun && observed.jobsLeft.recover === 0;
+    if (actionFacets[action.kind] === "SIZE") return reached || (settled && action.generation <= wanted.generation);
+    return reached;
+  })();
+  if (over) {
+    if (action.failed === 0) return { event: "succeeded", reason: null };
+    return { event: "failed", reason: `${action.failed} of ${action.total} members failed` };
+  }
+  if (action.timeoutAtMs !== null && action.timeoutAtMs <= nowMs) return { event: "failed", reason: "TIMED_OUT" };
+  return null;
+}
+
+function nextConditions(
+  former: readonly Condition[],
+  nowMs: number,
+  generation: number,
+  facts: readonly { readonly type: ConditionType; readonly holds: boolean; readonly reason: string; readonly message: string | null }[],
+): Condition[] {
+  return facts.map(({ type, holds, reason, message }) => {
+    const status = holds ? "TRUE" : "FALSE";
+    const before = former.find((condition) => condition.type === type);
+    return { type, status, reason, message, sinceMs: before?.status === status ? before.sinceMs : nowMs, observedGeneration: generation };
+  });
+}
+
+function earliest(times: readonly (number | null)[]): number | null {
+  const known = times.filter((time) => time !== null);
+  return known.length === 0 ? null : Math.min(...known);
+}
+
+/** How many members of one cluster may be on the way: about two seconds' worth of what its lanes finish (DESIGN.md §4.2). */
+export function windowSize(finishedPerSecond: number): number {
+  return Math.round(Math.min(20_000, Math.max(1_000, 2 * finishedPerSecond)));
+}
