@@ -1,0 +1,35 @@
+/** Once per run: a PostgreSQL of its own, and in it a template database, migrated once, that each test file clones. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import pg from "pg";
+import type { TestProject } from "vitest/node";
+import { migrate } from "../../src/store/migrate.ts";
+import { startPostgres } from "./postgres.ts";
+import { templateName } from "./template.ts";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** Connection strings, with DATABASE in the place of the database's name. */
+    postgres: { readonly superuserUrl: string; readonly userUrl: string; readonly folder: string };
+  }
+}
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const server = await startPostgres();
+  const admin = new pg.Client({ connectionString: server.url("postgres") });
+  await admin.connect();
+  // Muster itself needs no superuser, so its tests use none.
+  await admin.query(`create role muster login password 'muster'`);
+  await admin.query(`create database ${templateName} owner muster`);
+  const userUrl = `postgres://muster:muster@127.0.0.1:${server.port}/DATABASE`;
+  await migrate(userUrl.replace("DATABASE", templateName));
+  await admin.query(`alter database ${templateName} is_template true`);
+  await admin.end();
+  project.provide("postgres", { superuserUrl: server.url("DATABASE"), userUrl, folder: server.folder });
+  return async () => {
+    const keep = existsSync(join(server.folder, "failed"));
+    await server.stop({ keep });
+    if (keep) console.log(`\nThe databases of failed tests are kept: node ${fileURLToPath(new URL("./reopen.ts", import.meta.url))} ${server.folder}`);
+  };
+}
