@@ -212,7 +212,7 @@ const statements = [
      interval_ms integer not null,
      phase_ms integer not null
    )`,
-  `create index probe_lane on muster.probe (lane, interval_ms, phase_ms)`,
+  `create index probe_phase on muster.probe (interval_ms, lane, phase_ms)`,
   // The signals behind a verdict, where there is more to say than that the driver made it.
   `create table muster.node_health (
      node_id uuid primary key,
@@ -310,7 +310,11 @@ const statements = [
   // ── The ledger ───────────────────────────────────────────────────────────────────────────────────────────────────────────
   `create table muster.ledger (
      singleton boolean primary key default true check (singleton),
+     -- One line of history. Bound to a server: another system identifier or timeline means that what came before may be lost.
      incarnation integer not null,
+     incarnation_since timestamptz not null default clock_timestamp(),
+     -- null: the first one of this installation.
+     former_incarnation integer,
      system_identifier text not null,
      timeline integer not null,
      -- The epoch of the sequencer: who took over made the former one's writes impossible.
@@ -332,9 +336,12 @@ const statements = [
      position bigint not null,
      batch bigint not null,
      events integer not null,
+     -- A batch with a higher number got its position before: the only ones whose order by batch is not that by position.
+     late boolean not null,
      primary key (position)
    ) partition by range (position)`,
   `create index position_batch on muster.position (batch)`,
+  `create index position_late on muster.position (batch, position) where late`,
   `create table muster.event (
      batch bigint not null,
      ordinal integer not null,
@@ -362,6 +369,8 @@ const statements = [
      upper_bound bigint not null,
      first_at timestamptz,
      last_at timestamptz,
+     -- No cursor leads there any more; it is being detached and dropped.
+     expired boolean not null default false,
      primary key (kind, lower_bound)
    )`,
 

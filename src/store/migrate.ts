@@ -5,6 +5,8 @@
 import { readdir } from "node:fs/promises";
 import { type Kysely, type Migration, type MigrationProvider, Migrator, sql } from "kysely";
 import { type Database, openDatabase } from "./database.ts";
+import { ensureLedger } from "./ledger.ts";
+import { ensurePartitions } from "./ledger-partition.ts";
 
 /** unmigrated: Muster was never here. behind: an older Muster was. newer: a newer one was, and this one must not touch it. */
 export type SchemaState = "current" | "unmigrated" | "newer" | "behind";
@@ -107,6 +109,8 @@ async function createSchema(db: Database): Promise<void> {
 }
 
 async function insertFirstRows(db: Database): Promise<void> {
+  await ensureLedger(db);
+  await ensurePartitions(db);
   await sql`
     /* installation.create */
     insert into muster.installation (id) values (gen_random_uuid()) on conflict do nothing`.execute(db);

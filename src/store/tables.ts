@@ -215,6 +215,8 @@ export interface Tables {
   "muster.ledger": {
     singleton: Generated<boolean>;
     incarnation: number;
+    incarnation_since: Generated<Date>;
+    former_incarnation: number | null;
     system_identifier: string;
     timeline: number;
     sequencer_epoch: Generated<bigint>;
@@ -224,7 +226,7 @@ export interface Tables {
     oldest: Generated<bigint>;
   };
   "muster.marker": { batch: bigint; events: number };
-  "muster.position": { position: bigint; batch: bigint; events: number };
+  "muster.position": { position: bigint; batch: bigint; events: number; late: boolean };
   "muster.event": {
     batch: bigint;
     ordinal: number;
@@ -246,5 +248,6 @@ export interface Tables {
     upper_bound: bigint;
     first_at: NullableStamp;
     last_at: NullableStamp;
+    expired: Generated<boolean>;
   };
 }
