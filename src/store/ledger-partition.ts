@@ -137,7 +137,7 @@ async function expire(db: Database, olderThan: Date): Promise<void> {
     ), bound as (
       select gone.batch, greatest(
                (select position from muster.position where batch < gone.batch and not late order by batch desc limit 1),
-               (select max(position) from muster.position, muster.ledger l where late and batch < gone.batch and batch >= gone.batch - l.max_lag)
+               (select max(p.position) from muster.position p, muster.ledger l where p.late and p.batch < gone.batch and p.batch >= gone.batch - l.max_lag)
              ) + 1 as oldest
         from gone where gone.batch is not null
     ), moved as (
