@@ -239,6 +239,8 @@ const statements = [
      created_at timestamptz not null
    )`,
 
+  `create index tombstone_profile on muster.tombstone (profile_id)`,
+
   // ── Actions ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
   `create table muster.action (
      id uuid primary key,

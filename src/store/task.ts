@@ -149,7 +149,7 @@ export async function beginTasks(
   if (tasks.length === 0) return new Set();
   const { rows } = await sql<{ node_id: NodeId }>`
     /* task.begin */
-    update muster.task t set begun_by = d.epoch, due_at = d.deadline, attempt = t.attempt + 1
+    update muster.task t set begun_by = d.epoch, due_at = d.deadline, attempt = t.attempt + (t.begun_by = 0)::int
       from unnest(
         ${tasks.map(({ task }) => task.nodeId)}::uuid[], ${tasks.map(({ task }) => taskKindCodec.code(task.kind))}::smallint[],
         ${tasks.map(({ task }) => task.attempt)}::int[], ${tasks.map(({ epoch }) => epoch)}::bigint[], ${tasks.map(({ deadline }) => deadline)}::timestamptz[]

@@ -1,0 +1,228 @@
+/**
+ * The executor: reads what is due in this worker's lanes, begins it in one transaction that checks the lanes' epochs, calls the
+ * drivers and hands their outcomes to the outbox as they come. It owns what is in flight here; it decides nothing.
+ */
+import type { NodeId } from "../core/ids.ts";
+import type { TaskKind } from "../core/node.ts";
+import type { Logger } from "../core/runtime.ts";
+import type { CallContext, Driver, DriverError, DriverNode, Outcome } from "../drivers/driver.ts";
+import { stepActions } from "../store/action-write.ts";
+import { checkLanes, LaneLost } from "../store/lane.ts";
+import { lockNodes, saveNodes } from "../store/node-write.ts";
+import { beginTasks, type DueTask, listDueTasks, nextTaskMs } from "../store/task.ts";
+import { type Store, transaction } from "../store/transaction.ts";
+import type { LaneBook } from "./lane-book.ts";
+import { type Loop, startLoop } from "./loop.ts";
+import type { Outbox } from "./outbox.ts";
+import type { TaskReport } from "./report.ts";
+import type { KnownProfile, SpecCache } from "./specs.ts";
+
+export interface ExecutorDeps {
+  readonly store: Store;
+  readonly lanes: LaneBook;
+  readonly specs: SpecCache;
+  readonly outbox: Outbox;
+  readonly logger: Logger;
+  readonly installation: string;
+  /** Aborted when drivers must not be called any more: stopping, or the lanes may be somebody else's. */
+  readonly signal: () => AbortSignal;
+}
+
+/** Nodes in flight at most, over all drivers: bounds memory, and how much a takeover finds begun. */
+const inFlightLimit = 4_000;
+/** Rows read at most in one turn. */
+const readLimit = 2_000;
+/** A slow poll behind the bell, ms. */
+const pollMs = 1_000;
+/** The database's deadline lies so much behind the driver's, so that an outcome in time is never taken for lost, ms. */
+const marginMs = 5_000;
+
+interface Call {
+  readonly driver: Driver;
+  readonly verb: Verb;
+  readonly tasks: readonly { readonly task: DueTask; readonly profile: KnownProfile }[];
+}
+type Verb = "create" | "delete" | "inspect";
+
+/** What a task asks of the driver; null: nothing (its kind is not built yet). */
+function verbOf(task: Pick<DueTask, "kind" | "params">): Verb | null {
+  const verbs = { CREATE: "create", DELETE: "delete", CHECK: "inspect", INSPECT: "inspect", UPDATE: null, OPERATE: null } as const satisfies Record<
+    Exclude<TaskKind, "RECOVER">,
+    Verb | null
+  >;
+  if (task.kind !== "RECOVER") return verbs[task.kind];
+  return task.params?.["stage"] === "make" ? "create" : "delete";
+}
+
+export function startExecutor(deps: ExecutorDeps): Loop {
+  const calls = new Map<Driver, number>();
+
+  const turn = async (): Promise<number> => {
+    const { lanes, store } = deps;
+    const room = inFlightLimit - lanes.inFlight.size;
+    if (lanes.held.size === 0 || room <= 0 || deps.signal().aborted) return pollMs;
+    const held = new Map(lanes.held);
+    const due = await listDueTasks(store.db, [...held.keys()], [...lanes.inFlight.keys()], Math.min(room, readLimit));
+    const profiles = await deps.specs.get(
+      store.db,
+      due.map((task) => task.profileId),
+    );
+    const chosen = chooseCalls(due, profiles, calls);
+    if (chosen.length === 0) {
+      const next = await nextTaskMs(store.db, [...held.keys()]);
+      // Due but not chosen: a driver is at its limit, and rings when a call returns.
+      return next === null || next <= 0 ? pollMs : Math.min(pollMs, next);
+    }
+    const begun = await begin(deps, held, chosen);
+    for (const call of begun) {
+      calls.set(call.driver, (calls.get(call.driver) ?? 0) + 1);
+      void carryOut(deps, held, call).finally(() => {
+        calls.set(call.driver, (calls.get(call.driver) ?? 1) - 1);
+        loop.bell.ring();
+      });
+    }
+    return 0;
+  };
+  const loop = startLoop({ name: "executor", timers: deps.store.runtime.timers, logger: deps.logger }, turn);
+  return loop;
+}
+
+/** Groups due tasks into calls, within each driver's limits. */
+function chooseCalls(due: readonly DueTask[], profiles: ReadonlyMap<string, KnownProfile>, running: ReadonlyMap<Driver, number>): Call[] {
+  const groups = new Map<string, { driver: Driver; verb: Verb; tasks: { task: DueTask; profile: KnownProfile }[] }>();
+  for (const task of due) {
+    const profile = profiles.get(task.profileId);
+    const verb = verbOf(task);
+    if (profile === undefined || verb === null) continue;
+    const key = `${profile.driver.type}/${verb}/${task.kind}`;
+    const group = groups.get(key) ?? { driver: profile.driver, verb, tasks: [] };
+    group.tasks.push({ task, profile });
+    groups.set(key, group);
+  }
+  const calls: Call[] = [];
+  const taken = new Map(running);
+  for (const { driver, verb, tasks } of groups.values()) {
+    for (let i = 0; i < tasks.length && (taken.get(driver) ?? 0) < driver.maxCallsInFlight; i += driver.batchSize) {
+      calls.push({ driver, verb, tasks: tasks.slice(i, i + driver.batchSize) });
+      taken.set(driver, (taken.get(driver) ?? 0) + 1);
+    }
+  }
+  return calls;
+}
+
+/** Writes that these tasks are begun. Returns the calls with those that still were as they had been read. */
+async function begin(deps: ExecutorDeps, held: ReadonlyMap<number, bigint>, calls: readonly Call[]): Promise<Call[]> {
+  const { store, lanes } = deps;
+  const all = calls.flatMap((call) => call.tasks.map(({ task, profile }) => ({ task, profile, call })));
+  const epochs = new Map(all.map(({ task }) => [task.lane, held.get(task.lane) ?? 0n]));
+  try {
+    const begun = await transaction(store, async (tx) => {
+      await checkLanes(tx.db, epochs);
+      const creates = all.filter(({ task }) => task.kind === "CREATE" && task.status === "PLANNED").map(({ task }) => task.nodeId);
+      const nodes = await lockNodes(tx.db, creates);
+      const now = await tx.now();
+      const kept = await beginTasks(
+        tx,
+        all.map(({ task, profile, call }) => ({
+          task,
+          epoch: epochs.get(task.lane) ?? 0n,
+          deadline: new Date(now.getTime() + call.driver.timeoutMs(profile.sealed) + marginMs),
+        })),
+      );
+      const making = nodes.filter((node) => node.status === "PLANNED" && kept.has(node.id));
+      // A plan's own mark would only have the planner look at what it has just done.
+      const quiet = { ...tx, markDue: () => undefined };
+      await saveNodes(
+        quiet,
+        now,
+        making.map((node) => ({ node, patch: { status: "CREATING" } })),
+      );
+      await stepActions(
+        tx,
+        now,
+        making.flatMap((node) => (node.actionId === null ? [] : [{ id: node.actionId, event: "begun" as const }])),
+      );
+      return kept;
+    });
+    for (const { task } of all) if (begun.has(task.nodeId)) lanes.begin(task.nodeId, task.lane);
+    return calls.map((call) => ({ ...call, tasks: call.tasks.filter(({ task }) => begun.has(task.nodeId)) })).filter((call) => call.tasks.length > 0);
+  } catch (error) {
+    if (error instanceof LaneLost) lanes.remove(error.lanes);
+    throw error;
+  }
+}
+
+/** Calls the driver and reports each outcome; nodes for which none came are reported as lost. */
+async function carryOut(deps: ExecutorDeps, held: ReadonlyMap<number, bigint>, call: Call): Promise<void> {
+  const { clock } = deps.store.runtime;
+  const open = new Map<NodeId, DueTask>(call.tasks.map(({ task }) => [task.nodeId, task]));
+  const report = (nodeId: NodeId, what: TaskReport): void => {
+    const task = open.get(nodeId);
+    if (task === undefined) return;
+    open.delete(nodeId);
+    const epoch = held.get(task.lane) ?? 0n;
+    deps.outbox.push({
+      from: "task",
+      nodeId,
+      profileId: task.profileId,
+      lane: task.lane,
+      epoch,
+      task: { kind: task.kind, attempt: attemptOf(task), params: task.params },
+      report: what,
+    });
+  };
+  const longest = Math.max(...call.tasks.map(({ profile }) => call.driver.timeoutMs(profile.sealed)));
+  const context: CallContext = {
+    installation: deps.installation,
+    fence: (node) => held.get(open.get(node.id)?.lane ?? -1) ?? 0n,
+    signal: deps.signal(),
+    deadlineMs: clock.monotonicMs() + longest,
+  };
+  try {
+    for await (const [nodeId, what] of outcomes(call, context)) report(nodeId, what);
+    for (const nodeId of [...open.keys()]) {
+      // Broken off by ourselves: whoever owns the lane next does again what was begun.
+      if (context.signal.aborted) deps.lanes.end(nodeId);
+      else report(nodeId, failure("unknown", "NO_OUTCOME", "the driver gave no outcome"));
+    }
+  } catch (error) {
+    deps.logger.error({ driver: call.driver.type, verb: call.verb, error }, "a driver call broke off");
+    for (const nodeId of [...open.keys()]) report(nodeId, failure("unknown", "DRIVER_BROKE_OFF", "the driver's call broke off"));
+  }
+}
+
+async function* outcomes(call: Call, context: CallContext): AsyncGenerator<readonly [NodeId, TaskReport]> {
+  const { driver, verb } = call;
+  const nodes = call.tasks.map(({ task, profile }) => driverNode(task, profile));
+  if (verb === "create") for await (const o of driver.create(nodes, context)) yield [o.nodeId, reportOf(o, (made) => ({ kind: "made", made }))];
+  else if (verb === "delete") for await (const o of driver.delete(nodes, context)) yield [o.nodeId, reportOf(o, () => ({ kind: "closed" }))];
+  else for await (const o of driver.inspect(nodes, context)) yield [o.nodeId, reportOf(o, (inspection) => ({ kind: "inspected", inspection }))];
+}
+
+function reportOf<T>(outcome: Outcome<T>, good: (value: T) => TaskReport): TaskReport {
+  return outcome.ok ? good(outcome.value) : { kind: "failed", error: outcome.error };
+}
+
+function failure(errorClass: DriverError["class"], code: string, message: string): TaskReport {
+  return { kind: "failed", error: { class: errorClass, code, message } };
+}
+
+function driverNode(task: DueTask, profile: KnownProfile): DriverNode {
+  return {
+    id: task.nodeId,
+    name: task.name,
+    index: task.index,
+    clusterId: task.clusterId,
+    clusterName: task.clusterName,
+    epoch: task.epoch,
+    physicalId: task.physicalId,
+    spec: profile.open(),
+    hostId: task.hostId,
+    attempt: attemptOf(task),
+  };
+}
+
+/** Beginning counts as an attempt; doing again what a dead worker had begun does not. */
+function attemptOf(task: DueTask): number {
+  return task.begunBy === 0n ? task.attempt + 1 : task.attempt;
+}

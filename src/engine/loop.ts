@@ -1,0 +1,43 @@
+/** The one way a loop of the engine runs: again and again, at a bell, surviving whatever a turn throws. */
+import type { Logger, Timers } from "../core/runtime.ts";
+import { isAbsence } from "../store/failure.ts";
+import { LaneLost } from "../store/lane.ts";
+import { type Bell, createBell } from "./bell.ts";
+
+export interface Loop {
+  readonly bell: Bell;
+  /** Ends after the present turn. */
+  stop(): Promise<void>;
+}
+
+/** How long a loop pauses after a turn that failed, ms: long enough not to hammer, short enough to be back at once. */
+const pauseMs = 250;
+
+/**
+ * Runs `turn` until stopped.
+ * @param turn one pass; returns how long to wait for the bell before the next, ms (0: at once)
+ */
+export function startLoop(deps: { readonly name: string; readonly timers: Timers; readonly logger: Logger }, turn: () => Promise<number>): Loop {
+  const bell = createBell(deps.timers);
+  const run = async (): Promise<void> => {
+    while (!bell.stopped) {
+      let waitMs = pauseMs;
+      try {
+        waitMs = await turn();
+      } catch (error) {
+        // A lost lane or connection is an ordinary day: the next turn reads everything anew.
+        const ordinary = isAbsence(error) || error instanceof LaneLost;
+        deps.logger[ordinary ? "debug" : "error"]({ loop: deps.name, error }, "a turn failed");
+      }
+      await bell.wait(waitMs);
+    }
+  };
+  const done = run();
+  return {
+    bell,
+    stop: async () => {
+      bell.stop();
+      await done;
+    },
+  };
+}

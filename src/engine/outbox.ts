@@ -1,0 +1,149 @@
+/**
+ * Reports on their way into the database: gathered for a moment, then written many at a time in one transaction that checks the lanes'
+ * epochs, locks the nodes, decides with `report.ts` and writes everything that follows.
+ *
+ * Modes of a flush, in order: all is well (one transaction); a lane was lost (its reports are dropped, the rest is written: whoever
+ * owns the lane now will find out the same); the database is away (kept and tried again while lanes are held); a report that cannot be
+ * written (the batch is halved until it stands alone, and it is set aside).
+ */
+import type { NodeId, ProfileId } from "../core/ids.ts";
+import type { JsonObject } from "../core/json.ts";
+import type { TaskKind } from "../core/node.ts";
+import type { Logger } from "../core/runtime.ts";
+import type { Observation } from "../drivers/driver.ts";
+import { isAbsence } from "../store/failure.ts";
+import { LaneLost } from "../store/lane.ts";
+import type { Store } from "../store/transaction.ts";
+import { type Bell, createBell } from "./bell.ts";
+import type { LaneBook } from "./lane-book.ts";
+import type { TaskReport } from "./report.ts";
+import type { SpecCache } from "./specs.ts";
+import { writeReports } from "./write-reports.ts";
+
+export type Report =
+  | {
+      readonly from: "task";
+      readonly nodeId: NodeId;
+      readonly profileId: ProfileId;
+      readonly lane: number;
+      readonly epoch: bigint;
+      readonly task: { readonly kind: TaskKind; readonly attempt: number; readonly params: JsonObject | null };
+      readonly report: TaskReport;
+    }
+  | {
+      readonly from: "watch";
+      readonly nodeId: NodeId;
+      readonly profileId: ProfileId | null;
+      readonly lane: number;
+      readonly epoch: bigint;
+      readonly observation: Observation;
+    };
+
+export interface Outbox {
+  push(report: Report): void;
+  /** Resolves when everything pushed so far is written or dropped. */
+  drained(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Reports a transaction at most: it stays far below 250 ms and 10,000 rows. */
+const batchLimit = 1_000;
+/** How long the first report waits for company, ms. */
+const gatherMs = 2;
+
+export function startOutbox(deps: {
+  readonly store: Store;
+  readonly lanes: LaneBook;
+  readonly specs: SpecCache;
+  readonly logger: Logger;
+  /** Called after each flush: something may have become due. */
+  readonly onWritten: () => void;
+}): Outbox {
+  const { store, lanes, logger } = deps;
+  const { timers, clock } = store.runtime;
+  const queue: Report[] = [];
+  const bell: Bell = createBell(timers);
+  let waiting: (() => void)[] = [];
+  let busy = false;
+
+  const finish = (reports: readonly Report[]): void => {
+    for (const report of reports) if (report.from === "task") lanes.end(report.nodeId);
+  };
+
+  /** Writes a batch, whatever it takes. Returns when each report is written, dropped or set aside. */
+  const write = async (batch: readonly Report[]): Promise<void> => {
+    const owned = batch.filter((report) => lanes.held.get(report.lane) === report.epoch);
+    if (owned.length === 0) return;
+    try {
+      await writeReports(deps, owned);
+    } catch (error) {
+      if (error instanceof LaneLost) {
+        lanes.remove(error.lanes);
+        return write(owned);
+      }
+      if (isAbsence(error)) {
+        await timers.wait(100);
+        return write(owned);
+      }
+      if (owned.length > 1) {
+        const half = Math.ceil(owned.length / 2);
+        await write(owned.slice(0, half));
+        return write(owned.slice(half));
+      }
+      logger.error({ nodeId: owned[0]?.nodeId, error }, "a report cannot be written and is set aside; its task is due again after its deadline");
+    }
+  };
+
+  const run = async (): Promise<void> => {
+    while (!bell.stopped || queue.length > 0) {
+      if (queue.length === 0) {
+        for (const resolve of waiting.splice(0)) resolve();
+        await bell.wait(60_000);
+        continue;
+      }
+      if (queue.length < batchLimit / 2 && !bell.stopped) await timers.wait(gatherMs);
+      const batch = takeBatch(queue);
+      busy = true;
+      const startedMs = clock.monotonicMs();
+      await write(batch);
+      finish(batch);
+      busy = false;
+      logger.debug({ reports: batch.length, ms: Math.round(clock.monotonicMs() - startedMs) }, "reports written");
+      deps.onWritten();
+    }
+    for (const resolve of waiting.splice(0)) resolve();
+  };
+  const done = run();
+  return {
+    push: (report) => {
+      queue.push(report);
+      bell.ring();
+    },
+    drained: () =>
+      queue.length === 0 && !busy
+        ? Promise.resolve()
+        : new Promise((resolve) => {
+            waiting.push(resolve);
+          }),
+    stop: async () => {
+      bell.stop();
+      await done;
+      waiting = [];
+    },
+  };
+}
+
+/** The oldest reports, one per node: a second one of the same node is decided on what the first made of it, in the next flush. */
+function takeBatch(queue: Report[]): Report[] {
+  const nodes = new Set<NodeId>();
+  const batch: Report[] = [];
+  let taken = 0;
+  for (const report of queue) {
+    if (batch.length >= batchLimit || nodes.has(report.nodeId)) break;
+    nodes.add(report.nodeId);
+    batch.push(report);
+    taken++;
+  }
+  queue.splice(0, taken);
+  return batch;
+}

@@ -1,0 +1,251 @@
+/**
+ * What becomes of a node after a report: pure. A report is an outcome of a driver call, or an observation (a watch, a probe). The
+ * decision names everything that follows: status, next task, action, totals, probe, signals. The outbox writes it.
+ */
+import { type HealthStatus, type HealthSubject, judgeHealth, type Signal, type Signals } from "../core/health.ts";
+import { safeText } from "../core/json.ts";
+import { type NodeEvent, type NodeStatus, nodeTransition, type TaskKind } from "../core/node.ts";
+import { crashesInARow, remedyDelayMs } from "../core/plan/ladder.ts";
+import { afterFailure } from "../core/retry.ts";
+import type { JsonObject } from "../core/json.ts";
+import type { DriverError, Inspection, Made, Observation, ProbePlan } from "../drivers/driver.ts";
+import type { CountField } from "../store/count.ts";
+import type { NodePatch, NodeState } from "../store/node-write.ts";
+
+/** What a begun task came to. `stage` tells a recovery's two halves apart. */
+export type TaskReport =
+  | { readonly kind: "made"; readonly made: Made }
+  | { readonly kind: "closed" }
+  | { readonly kind: "inspected"; readonly inspection: Inspection }
+  | { readonly kind: "failed"; readonly error: DriverError };
+
+/** What the outbox knows of a node besides its row. */
+export interface Memory {
+  readonly signals: Signals;
+  readonly crashes: { readonly crashes: number; readonly lastAtMs: number } | null;
+  /** Whether its death, if it is in ERROR, is a fact or a probe's word. */
+  readonly certain: boolean;
+}
+
+export interface Ground {
+  readonly now: Date;
+  /** Uniform in [0, 1), for jitter. */
+  readonly fraction: number;
+  /** How the node is probed, if it is. */
+  readonly probe: ProbePlan | null;
+  readonly keyed: boolean;
+}
+
+export interface Decision {
+  readonly patch: NodePatch | null;
+  /** The row goes. */
+  readonly remove: boolean;
+  readonly task: { readonly kind: TaskKind; readonly dueAt: Date; readonly attempt: number; readonly params: JsonObject | null } | "drop" | "keep";
+  readonly action: { readonly event: "succeeded" | "failed"; readonly reason: string | null } | null;
+  readonly totals: readonly CountField[];
+  readonly probe: "start" | "stop" | "keep";
+  /** Signals as they are from now on; null: unchanged. */
+  readonly signals: Signals | null;
+  /** Deaths in a row, with this one; null: it did not die. */
+  readonly crashes: number | null;
+  /** Signals whose status changed, for the ledger. */
+  readonly changedSignals: readonly { readonly subject: HealthSubject; readonly from: HealthStatus; readonly to: Signal }[];
+}
+
+const nothing: Decision = {
+  patch: null,
+  remove: false,
+  task: "keep",
+  action: null,
+  totals: [],
+  probe: "keep",
+  signals: null,
+  crashes: null,
+  changedSignals: [],
+};
+
+const later = (now: Date, ms: number): Date => new Date(now.getTime() + ms);
+
+/** Decides what follows from a begun task's report. */
+export function decideTask(
+  node: NodeState,
+  task: { readonly kind: TaskKind; readonly attempt: number; readonly params: JsonObject | null },
+  report: TaskReport,
+  memory: Memory,
+  ground: Ground,
+): Decision {
+  if (report.kind === "failed") return decideFailure(node, task, report.error, memory, ground);
+  if (report.kind === "made") return decideMade(node, task.kind, report.made, memory, ground);
+  if (report.kind === "inspected") return decideInspected(node, task.kind, report.inspection, memory, ground);
+  if (task.kind === "RECOVER") {
+    // The former life is closed for certain: from here on it is the next one that is made.
+    const make = { kind: "RECOVER" as const, dueAt: ground.now, attempt: 0, params: { stage: "make" } };
+    return node.status === "RECOVERING" ? { ...nothing, patch: { epoch: node.epoch + 1, physicalId: null, addresses: null }, task: make } : nothing;
+  }
+  return node.status === "DELETING" ? { ...nothing, remove: true, action: { event: "succeeded", reason: null } } : nothing;
+}
+
+function decideMade(node: NodeState, kind: TaskKind, made: Made, memory: Memory, ground: Ground): Decision {
+  const { now, probe } = ground;
+  const facts = { physicalId: safeText(made.physicalId), addresses: [...made.addresses].map((a) => ({ ...a })), placement: made.placement === null ? null : { ...made.placement } };
+  const event: NodeEvent = node.status === "RECOVERING" ? "recovered" : node.status === "UNKNOWN" ? "found" : "created";
+  const status = nodeTransition(node.status, event);
+  // It came too late (its deletion is wanted): remember what was made, so that it is taken away.
+  if (status === null || status === "GONE") return { ...nothing, patch: facts };
+  const workload: Signal = {
+    status: probe === null ? "HEALTHY" : "UNKNOWN",
+    reason: probe === null ? "RUNNING" : "STARTING",
+    message: null,
+    observedAtMs: now.getTime(),
+    sinceMs: now.getTime(),
+  };
+  const signals: Signals = { ...memory.signals, WORKLOAD: workload };
+  const verdict = judgeHealth({ nodeStatus: status, signals, starting: probe !== null });
+  const firstLife = node.startedAt === null;
+  const totals: CountField[] = kind === "RECOVER" ? ["recovered_total"] : [];
+  if (firstLife) totals.push("created_total");
+  return {
+    ...nothing,
+    patch: {
+      ...facts,
+      status,
+      statusReason: null,
+      startedAt: now,
+      health: verdict.status,
+      healthReason: verdict.reason,
+      healthMessage: verdict.message,
+      actionId: null,
+    },
+    task: made.checkAfterMs === null ? "drop" : { kind: "CHECK", dueAt: later(now, made.checkAfterMs), attempt: 0, params: null },
+    action: { event: "succeeded", reason: null },
+    totals,
+    probe: probe === null ? "stop" : "start",
+    // A member that is simply there needs no row of signals: a million of them at rest stay narrow.
+    signals: probe === null && Object.keys(memory.signals).length === 0 ? null : signals,
+    changedSignals: changedSignals(memory.signals, signals),
+  };
+}
+
+function decideInspected(node: NodeState, kind: TaskKind, inspection: Inspection, memory: Memory, ground: Ground): Decision {
+  const { now } = ground;
+  const checked: CountField[] = kind === "CHECK" ? ["checked_total"] : [];
+  const action = kind === "CHECK" ? { event: "succeeded" as const, reason: null } : null;
+  const ended = action === null ? {} : { actionId: null };
+  if (inspection.presence === "running") {
+    const { made } = inspection;
+    const task = made.checkAfterMs === null ? ("drop" as const) : { kind: "CHECK" as const, dueAt: later(now, made.checkAfterMs), attempt: 0, params: null };
+    if (node.status !== "UNKNOWN") return { ...nothing, patch: ended, task, action, totals: checked };
+    const found = decideMade(node, kind, made, memory, ground);
+    return { ...found, totals: checked, action };
+  }
+  if (node.status === "UNKNOWN" && inspection.presence === "absent") {
+    const patch = { status: "PLANNED" as const, statusReason: "read back: it is not there", epoch: node.epoch + 1, physicalId: null, addresses: null };
+    return { ...nothing, patch, task: { kind: "CREATE", dueAt: now, attempt: 0, params: null } };
+  }
+  const dead: Observation = {
+    nodeId: node.id,
+    epoch: node.epoch,
+    subject: "WORKLOAD",
+    status: "UNHEALTHY",
+    reason: inspection.presence === "dead" ? "EXITED" : "GONE",
+    message: inspection.presence === "dead" ? (inspection.message ?? inspection.reason) : "it is not there any more",
+    observedAtMs: now.getTime(),
+  };
+  const decision = decideObservation(node, dead, memory, ground);
+  return { ...decision, patch: { ...decision.patch, ...ended }, task: "drop", action, totals: [...decision.totals, ...checked] };
+}
+
+function decideFailure(
+  node: NodeState,
+  task: { readonly kind: TaskKind; readonly attempt: number; readonly params: JsonObject | null },
+  error: DriverError,
+  memory: Memory,
+  ground: Ground,
+): Decision {
+  const { now, fraction, keyed } = ground;
+  const reason = safeText(`${error.code}: ${error.message}`);
+  // A keyed call whose answer was lost is simply made again: the provider does one key once.
+  const errorClass = error.class === "unknown" && keyed ? "transient" : error.class;
+  const next = afterFailure(task.kind, errorClass, task.attempt, fraction);
+  if (next.next === "retry") {
+    return { ...nothing, patch: { statusReason: reason }, task: { kind: task.kind, dueAt: later(now, next.afterMs), attempt: task.attempt, params: task.params } };
+  }
+  if (next.next === "inspect") {
+    const status = nodeTransition(node.status, "lost");
+    const patch = status === null || status === "GONE" ? { statusReason: reason } : { status, statusReason: reason };
+    return { ...nothing, patch, task: { kind: "INSPECT", dueAt: now, attempt: 0, params: null } };
+  }
+  const failed = { event: "failed" as const, reason };
+  const to = failedEvent(task.kind);
+  const status = to === null ? null : nodeTransition(node.status, to);
+  if (status === null || status === "GONE") return { ...nothing, patch: { statusReason: reason, actionId: null }, task: "drop", action: failed };
+  const crashes = crashesInARow(memory.crashes, now.getTime());
+  return {
+    ...nothing,
+    patch: {
+      status,
+      statusReason: reason,
+      actionId: null,
+      // One more than deaths: what could not even be made is not tried again at once.
+      remedy: { at: later(now, remedyDelayMs(crashes + 1, fraction)), certain: true, rung: crashes - 1 },
+    },
+    task: "drop",
+    action: failed,
+    totals: ["failed_total"],
+    crashes,
+  };
+}
+
+function failedEvent(kind: TaskKind): NodeEvent | null {
+  if (kind === "CREATE") return "createFailed";
+  if (kind === "RECOVER") return "recoverFailed";
+  return kind === "UPDATE" ? "updateFailed" : null;
+}
+
+/** Statuses in which a workload is expected to work, so that its death matters. */
+const working: ReadonlySet<NodeStatus> = new Set(["ACTIVE", "WARNING", "UPDATING", "SUSPENDED", "UNKNOWN"]);
+
+/** Decides what follows from something that was seen. Observations of another life are ignored. */
+export function decideObservation(node: NodeState, seen: Observation, memory: Memory, ground: Ground): Decision {
+  const { now, fraction, probe } = ground;
+  if (seen.epoch !== node.epoch || node.startedAt === null) return nothing;
+  if (!working.has(node.status) && node.status !== "ERROR") return nothing;
+  const former = memory.signals[seen.subject];
+  const since = former?.status === seen.status ? former.sinceMs : seen.observedAtMs;
+  const signal: Signal = { status: seen.status, reason: seen.reason, message: seen.message === null ? null : safeText(seen.message), observedAtMs: seen.observedAtMs, sinceMs: since };
+  const signals: Signals = { ...memory.signals, [seen.subject]: signal };
+  const starting = probe !== null && now.getTime() - node.startedAt.getTime() < probe.startPeriodMs;
+  const verdict = judgeHealth({ nodeStatus: node.status, signals, starting });
+  const health = { health: verdict.status, healthReason: verdict.reason, healthMessage: verdict.message, occurredAtMs: seen.observedAtMs };
+  const common = { ...nothing, signals, changedSignals: changedSignals(memory.signals, signals) };
+  if (verdict.status === "UNHEALTHY" && working.has(node.status)) {
+    const status = nodeTransition(node.status, "vanished");
+    if (status === null || status === "GONE") return { ...common, patch: health };
+    const crashes = crashesInARow(memory.crashes, now.getTime());
+    const certain = verdict.reason === "DEAD" || verdict.reason === "HOST_DOWN";
+    return {
+      ...common,
+      patch: {
+        ...health,
+        status,
+        statusReason: safeText(verdict.message ?? verdict.reason),
+        remedy: { at: later(now, remedyDelayMs(crashes, fraction)), certain, rung: crashes - 1 },
+      },
+      task: "drop",
+      crashes,
+    };
+  }
+  if (verdict.status === "HEALTHY" && node.status === "ERROR" && !memory.certain) {
+    // It came back by itself before a remedy began.
+    return { ...common, patch: { ...health, status: "ACTIVE", statusReason: null } };
+  }
+  return { ...common, patch: health };
+}
+
+function changedSignals(former: Signals, next: Signals): Decision["changedSignals"] {
+  return (["HOST", "AGENT", "WORKLOAD"] as const).flatMap((subject) => {
+    const to = next[subject];
+    const from = former[subject]?.status ?? "UNKNOWN";
+    return to === undefined || to.status === from ? [] : [{ subject, from, to }];
+  });
+}
