@@ -1,19 +1,20 @@
 /**
- * What every command is handed, and the way it goes: role, then one transaction that begins with the idempotency key, ends with
- * the ledger's marker, and is rolled back when the command refuses. A refusal leaves nothing behind, its key included.
+ * What every command is handed, and the way it goes: role, then one transaction that begins with the idempotency key and is rolled
+ * back when the command refuses. A refusal leaves nothing behind, its key included.
  */
-import { sql } from "kysely";
-import { accepted, type InputIssue, invalidInput, type Refusal, type Result, refused } from "../core/errors.ts";
+import { type InputIssue, type Refusal, type Result, refused } from "../core/errors.ts";
+import type { ActionId, ClusterId, NodeId } from "../core/ids.ts";
+import { brandId } from "../core/ids.ts";
 import { canonicalJson, type Json, type JsonObject } from "../core/json.ts";
 import type { Limits } from "../core/limits.ts";
 import { mayAct, type Principal, type Role } from "../core/principal.ts";
-import type { ProjectRules } from "../core/quota.ts";
+import { textIssues } from "../core/document.ts";
 import type { DriverCatalog } from "../drivers/driver.ts";
-import { claimKey, keepPayload } from "../store/idempotency.ts";
-import { lockProject } from "../store/project.ts";
+import { claimKey, type KeyUse, keepPayload } from "../store/idempotency.ts";
+import type { ProjectLock } from "../store/project.ts";
 import { type Store, type Tx, transaction } from "../store/transaction.ts";
 import type { Vault } from "../store/vault.ts";
-import type { Optional } from "./input.ts";
+import type { Keyed } from "./input.ts";
 
 /** Who may make profiles whose members are commands run on our own hosts (DESIGN.md §8): a list names projects. */
 export interface ProcessPolicy {
@@ -27,4 +28,136 @@ export interface CommandContext {
   readonly vault: Vault;
   readonly limits: Limits;
   readonly processPolicy: ProcessPolicy;
+}
+
+/** The ids a mutation answers with: what an idempotency key remembers. */
+type Ids = Readonly<Record<string, string>>;
+
+export interface Mutation<Value extends Ids> {
+  /** As the schema calls it. */
+  readonly name: string;
+  readonly needs: Role;
+  readonly input: Keyed;
+  /** What is wrong with the input by itself. All of it is told together. */
+  readonly issues: readonly InputIssue[];
+  /** Reads the kept ids back. */
+  readonly revive: (ids: Ids) => Value;
+}
+
+/** One mutation's transaction, as its work sees it. */
+export interface Work {
+  readonly tx: Tx;
+  /** How the project is locked where something is to be counted against its quota. */
+  readonly projectLock: ProjectLock;
+}
+
+/**
+ * Runs a mutation: checks the role, claims the key, does the work, commits.
+ * @throws operational errors only; whatever a caller can act on is a refusal
+ */
+export async function mutate<Value extends Ids>(
+  context: CommandContext,
+  mutation: Mutation<Value>,
+  work: (work: Work) => Promise<Result<Value>>,
+): Promise<Result<Value>> {
+  if (!mayAct(context.principal.role, mutation.needs)) return forbidden(mutation.needs);
+  const key = mutation.input.idempotencyKey;
+  const issues = [...mutation.issues, ...(typeof key === "string" ? keyIssues(key) : [])];
+  if (issues.length > 0) return refused({ kind: "InvalidInput", issues });
+  const use = typeof key === "string" ? keyUse(context, mutation, key) : null;
+  const attempt = async (projectLock: ProjectLock): Promise<Result<Value>> => {
+    try {
+      return await transaction(context.store, async (tx) => {
+        if (use !== null) {
+          const claim = await claimKey(tx.db, use);
+          if (claim === "reused") throw new Refused(keyReused);
+          if (claim !== null) return { ok: true, value: mutation.revive(texts(claim.payload)) };
+        }
+        const result = await work({ tx, projectLock });
+        if (!result.ok) throw new Refused(result.refusal);
+        if (use !== null) await keepPayload(tx.db, use, result.value);
+        return result;
+      });
+    } catch (error) {
+      if (error instanceof Refused) return refused(error.refusal);
+      // Near a limit they go one by one.
+      if (error instanceof NeedsExclusiveProject && projectLock === "shared") return attempt("exclusive");
+      throw error;
+    }
+  };
+  return attempt("shared");
+}
+
+/** Rolls the transaction back and carries the refusal past it. Never leaves this folder. */
+class Refused extends Error {
+  readonly refusal: Refusal;
+  constructor(refusal: Refusal) {
+    super(`refused: ${refusal.kind}`);
+    this.refusal = refusal;
+  }
+}
+
+/** Thrown where a request comes too near a quota to be counted beside others: the mutation starts again with the project to itself. */
+export class NeedsExclusiveProject extends Error {
+  override readonly name = "NeedsExclusiveProject";
+}
+
+const keyReused: Refusal = {
+  kind: "Conflict",
+  reason: "KEY_REUSED",
+  message: "This idempotency key was used for something else.",
+  path: ["idempotencyKey"],
+};
+
+export function forbidden(needs: Role): { readonly ok: false; readonly refusal: Refusal } {
+  return refused({ kind: "Forbidden", needs, message: `This takes the role ${needs}.` });
+}
+
+function keyIssues(key: string): InputIssue[] {
+  const path = ["idempotencyKey"];
+  return key.length === 0 ? [{ path, message: "must not be empty" }] : textIssues(key, path, 255);
+}
+
+function keyUse(context: CommandContext, mutation: Mutation<Ids>, key: string): KeyUse {
+  const { idempotencyKey: _, ...input } = mutation.input;
+  const hmac = context.vault.hmac("idempotency", canonicalJson({ mutation: mutation.name, input: plainJson(input) }));
+  return { projectId: context.principal.projectId, key, mutation: mutation.name, inputHmac: Buffer.from(hmac, "hex") };
+}
+
+/** An input as JSON: dates as ISO texts, absent fields left out (null is something else than absent). */
+function plainJson(value: unknown): Json {
+  if (value === null || typeof value === "boolean" || typeof value === "number" || typeof value === "string") return value;
+  if (value instanceof Date) return value.toISOString();
+  if (Array.isArray(value)) return value.map(plainJson);
+  if (typeof value !== "object") return null;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, item]) => item !== undefined)
+      .map(([key, item]) => [key, plainJson(item)]),
+  );
+}
+
+function texts(payload: JsonObject): Ids {
+  return Object.fromEntries(Object.entries(payload).map(([key, value]) => [key, String(value)]));
+}
+
+// The shapes mutations answer with.
+
+export type ClusterAction = { readonly clusterId: ClusterId; readonly actionId: ActionId };
+export type NodeAction = { readonly nodeId: NodeId; readonly actionId: ActionId };
+export type Deleted = { readonly deletedId: string };
+
+export function reviveClusterAction(ids: Ids): ClusterAction {
+  return { clusterId: brandId("cluster", ids["clusterId"] ?? ""), actionId: brandId("action", ids["actionId"] ?? "") };
+}
+export function reviveNodeAction(ids: Ids): NodeAction {
+  return { nodeId: brandId("node", ids["nodeId"] ?? ""), actionId: brandId("action", ids["actionId"] ?? "") };
+}
+export function reviveDeleted(ids: Ids): Deleted {
+  return { deletedId: ids["deletedId"] ?? "" };
+}
+
+/** Who asked, as an action shows it. */
+export function initiatorOf(principal: Principal): string {
+  return `token:${principal.tokenName}`;
 }

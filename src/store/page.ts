@@ -70,3 +70,10 @@ export function pageOf<Row>(rows: readonly Row[], request: PageRequest): Page<Ro
     ? { rows: [...kept].reverse(), hasNext: request.before !== null, hasPrevious: more }
     : { rows: kept, hasNext: more, hasPrevious: request.after !== null };
 }
+
+/** Rows of many parents, each parent's in its page's order, as one page per parent. */
+export function pagesByParent<Parent, Row>(parents: readonly Parent[], rows: readonly Row[], parentOf: (row: Row) => Parent, page: PageRequest): Map<Parent, Page<Row>> {
+  const grouped = new Map<Parent, Row[]>(parents.map((parent) => [parent, []]));
+  for (const row of rows) grouped.get(parentOf(row))?.push(row);
+  return new Map([...grouped].map(([parent, own]) => [parent, pageOf(own, page)]));
+}

@@ -10,7 +10,7 @@ import type { ProjectId, TokenId } from "../core/ids.ts";
 import { type Principal, type Role, roleCodec } from "../core/principal.ts";
 import type { Entropy } from "../core/runtime.ts";
 import type { Database } from "./database.ts";
-import { type Keyset, type Page, pageOf, type PageRequest } from "./page.ts";
+import { type Order, ordered, type Page, type PageRequest, pageOf, within } from "./page.ts";
 
 const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const randomLength = 32;
@@ -116,4 +116,57 @@ function toToken(row: Stored): TokenRow {
     lastUsedAt: row.last_used_at,
     revokedAt: row.revoked_at,
   };
+}
+
+/** Tokens by id, in any order. `projectId` null: of all projects (OPERATOR). */
+export async function getTokensByIds(db: Database, projectId: ProjectId | null, ids: readonly TokenId[]): Promise<TokenRow[]> {
+  const { rows } = await sql<Stored>`
+    /* token.get */
+    select ${columns} from muster.token t
+     where t.id = any(${ids}::uuid[]) and (${projectId}::uuid is null or t.project_id = ${projectId})`.execute(db);
+  return rows.map(toToken);
+}
+
+/** The token that holds a name: of those with it, the one that is not revoked. */
+export async function findTokenByName(db: Database, projectId: ProjectId, name: string): Promise<TokenRow | null> {
+  const { rows } = await sql<Stored>`
+    /* token.find */
+    select ${columns} from muster.token t where t.project_id = ${projectId} and t.name = ${name} and t.revoked_at is null`.execute(db);
+  const [row] = rows;
+  return row === undefined ? null : toToken(row);
+}
+
+const byId: Order = { by: null, id: sql.ref("t.id"), descending: false };
+
+/** The tokens of a project, revoked ones as well. */
+export async function listTokens(db: Database, projectId: ProjectId, page: PageRequest): Promise<Page<TokenRow>> {
+  const { rows } = await sql<Stored>`
+    /* token.list */
+    select ${columns} from muster.token t where t.project_id = ${projectId} ${within(byId, page)} ${ordered(byId, page)}`.execute(db);
+  return pageOf(rows.map(toToken), page);
+}
+
+export interface NewToken {
+  readonly id: TokenId;
+  readonly projectId: ProjectId;
+  readonly name: string;
+  readonly role: Role;
+  readonly hash: Buffer;
+  readonly expiresAt: Date | null;
+  readonly now: Date;
+}
+
+export async function insertToken(db: Database, token: NewToken): Promise<void> {
+  await sql`
+    /* token.insert */
+    insert into muster.token (id, project_id, name, role, hash, created_at, expires_at)
+    values (${token.id}, ${token.projectId}, ${token.name}, ${roleCodec.code(token.role)}, ${token.hash}, ${token.now}, ${token.expiresAt})`.execute(db);
+}
+
+/** False: it was revoked before. */
+export async function revokeTokenRow(db: Database, id: TokenId, now: Date): Promise<boolean> {
+  const { numAffectedRows } = await sql`
+    /* token.revoke */
+    update muster.token set revoked_at = ${now} where id = ${id} and revoked_at is null`.execute(db);
+  return numAffectedRows === 1n;
 }

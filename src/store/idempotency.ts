@@ -1,0 +1,62 @@
+/**
+ * Idempotency keys: one row per project and key, the first thing a mutation writes, so that a second call with the same key waits
+ * for the first one's end. It keeps an HMAC of the input, never the input, and the ids that the mutation answered with.
+ */
+import { sql } from "kysely";
+import type { ProjectId } from "../core/ids.ts";
+import type { JsonObject } from "../core/json.ts";
+import type { Database } from "./database.ts";
+
+/** How long a key is remembered, hours. */
+const keptHours = 24;
+
+export interface KeyUse {
+  readonly projectId: ProjectId;
+  readonly key: string;
+  readonly mutation: string;
+  readonly inputHmac: Buffer;
+}
+
+/** `null`: the key is ours now. Else what was answered, or that the key stands for something else. */
+export type KeyClaim = { readonly payload: JsonObject } | "reused" | null;
+
+/** Takes the key, waiting (lock_timeout, 5 s) for a call that is using it. A key past its time is taken anew. */
+export async function claimKey(db: Database, use: KeyUse): Promise<KeyClaim> {
+  const taken = await sql<{ mine: boolean }>`
+    /* idempotency.claim */
+    insert into muster.idempotency_key as k (project_id, key, mutation, input_hmac, payload, created_at)
+    values (${use.projectId}, ${use.key}, ${use.mutation}, ${use.inputHmac}, '{}', clock_timestamp())
+    on conflict (project_id, key) do update
+       set mutation = excluded.mutation, input_hmac = excluded.input_hmac, payload = '{}', created_at = excluded.created_at
+     where k.created_at < clock_timestamp() - make_interval(hours => ${keptHours})
+    returning true as mine`.execute(db);
+  if (taken.rows.length > 0) return null;
+  const { rows } = await sql<{ mutation: string; input_hmac: Buffer; payload: JsonObject }>`
+    /* idempotency.read */
+    select mutation, input_hmac, payload from muster.idempotency_key
+     where project_id = ${use.projectId} and key = ${use.key}`.execute(db);
+  const [row] = rows;
+  // It can only have been purged between the two statements: then it is free.
+  if (row === undefined) return claimKey(db, use);
+  return row.mutation === use.mutation && row.input_hmac.equals(use.inputHmac) ? { payload: row.payload } : "reused";
+}
+
+/** Notes the ids that the mutation answers with. */
+export async function keepPayload(db: Database, use: KeyUse, payload: JsonObject): Promise<void> {
+  await sql`
+    /* idempotency.keep */
+    update muster.idempotency_key set payload = ${JSON.stringify(payload)}::jsonb
+     where project_id = ${use.projectId} and key = ${use.key}`.execute(db);
+}
+
+/** Forgets up to `limit` keys past their time. Returns how many there were. */
+export async function purgeKeys(db: Database, limit: number): Promise<number> {
+  const { numAffectedRows } = await sql`
+    /* idempotency.purge */
+    delete from muster.idempotency_key k
+     using (select project_id, key from muster.idempotency_key
+             where created_at < clock_timestamp() - make_interval(hours => ${keptHours})
+             order by created_at limit ${limit} for update skip locked) old
+     where k.project_id = old.project_id and k.key = old.key`.execute(db);
+  return Number(numAffectedRows ?? 0n);
+}
