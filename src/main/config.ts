@@ -1,0 +1,178 @@
+/**
+ * Settings: the only place that reads the environment. Every mistake is found at once and told by the variable's name; the table in
+ * the README is printed from the table here (`settings`).
+ */
+import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { resolve } from "node:path";
+import { type LimitName, type Limits, limitSettings, limitsWith } from "../core/limits.ts";
+import { Complaint, sentenceOf } from "./complaint.ts";
+import * as read from "./setting.ts";
+
+export const logLevels = ["debug", "info", "warn", "error", "silent"] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** `on`: every project may make profiles of the type `process`; a list: the named ones. Null: nothing was said. */
+export type ProcessSetting = "off" | "on" | readonly string[] | null;
+
+export interface Config {
+  readonly host: string;
+  readonly port: number;
+  /** Absolute. */
+  readonly data: string;
+  readonly workers: number;
+  /** Null: an embedded PostgreSQL. */
+  readonly databaseUrl: string | null;
+  /** For sessions, which must not go through a pooler. Null: `databaseUrl`. */
+  readonly directUrl: string | null;
+  /** The embedded PostgreSQL's; 0: any free one. */
+  readonly postgresPort: number;
+  readonly process: ProcessSetting;
+  readonly adminToken: string | null;
+  readonly secretKey: Uint8Array | null;
+  /** Null: what loopback allows by itself. */
+  readonly corsOrigins: readonly string[] | null;
+  /** Names by which clients may call the API, besides those of loopback and `host`. */
+  readonly hosts: readonly string[];
+  /** Null: on loopback only. */
+  readonly graphiql: boolean | null;
+  readonly logLevel: LogLevel;
+  readonly limits: Limits;
+}
+
+export interface Setting {
+  readonly name: string;
+  /** As the README shows it. */
+  readonly fallback: string;
+  readonly meaning: string;
+  /** Also read from the file that `<name>_FILE` names: keeps it out of the environment, which others may be able to read. */
+  readonly secret?: true;
+}
+
+const own = {
+  MUSTER_HOST: { fallback: "`127.0.0.1`", meaning: "Address that the API listens on." },
+  MUSTER_PORT: { fallback: "`4000`", meaning: "Port of the API; `0`: any free one." },
+  MUSTER_DATA: { fallback: "`.muster`", meaning: "Folder of everything that Muster keeps on this machine." },
+  MUSTER_WORKERS: { fallback: "cores − 1, at least 1", meaning: "Worker processes of `muster start`." },
+  DATABASE_URL: { fallback: "embedded PostgreSQL", meaning: "PostgreSQL 15 or newer, as `postgres://user:password@host:port/database?sslmode=…`.", secret: true },
+  MUSTER_DIRECT_URL: { fallback: "`DATABASE_URL`", meaning: "The same database past any pooler (PgBouncer): for session locks and LISTEN.", secret: true },
+  MUSTER_POSTGRES_PORT: { fallback: "`0`", meaning: "Port of the embedded PostgreSQL on 127.0.0.1; `0`: a free one, kept from start to start." },
+  MUSTER_PROCESS: {
+    fallback: "`on` under `muster start` on loopback with the embedded PostgreSQL, else `off`",
+    meaning: "Whether profiles of the type `process` may be made, which run commands on the workers' machines: `off`, `on`, or projects by name (`default,web`).",
+  },
+  MUSTER_ADMIN_TOKEN: { fallback: "made once, into `$MUSTER_DATA/admin-token`", meaning: "A token of the role OPERATOR, 20 to 200 characters.", secret: true },
+  MUSTER_SECRET_KEY: {
+    fallback: "made once, into `$MUSTER_DATA/secret-key`",
+    meaning: "32 bytes as hex or base64 (`openssl rand -hex 32`) that seal secrets at rest: the same for all processes of one database.",
+    secret: true,
+  },
+  MUSTER_CORS_ORIGINS: { fallback: "on loopback `http://localhost:*,http://127.0.0.1:*`, else none", meaning: "Origins whose pages may call the API; `*` stands for any port." },
+  MUSTER_HOSTS: { fallback: "the names of loopback, and `MUSTER_HOST`", meaning: "Further names that the API is called by (`muster.example.org`); others are refused." },
+  MUSTER_GRAPHIQL: { fallback: "`on` on loopback, else `off`", meaning: "Whether GraphiQL is served." },
+  MUSTER_LOG_LEVEL: { fallback: "`info`", meaning: "`debug`, `info`, `warn`, `error` or `silent`." },
+} as const satisfies Record<string, Omit<Setting, "name">>;
+
+/** Every setting, in the order of the documentation. */
+export const settings: readonly Setting[] = [
+  ...Object.entries(own).map(([name, setting]) => ({ name, ...setting })),
+  ...limitSettings.map(({ variable, value, unit, meaning }) => ({ name: variable, fallback: `\`${value}\``, meaning: `${meaning} (${unit})` })),
+];
+
+/** Variables of ours that belong to the command line's client, or to how a process is started. */
+const others: ReadonlySet<string> = new Set(["MUSTER_URL", "MUSTER_TOKEN"]);
+
+export interface ReadConfig {
+  readonly config: Config;
+  /** What is probably a slip of the pen, as sentences. */
+  readonly warnings: readonly string[];
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** @throws Complaint that names every mistake */
+export function readConfig(env: Environment, cwd: string = process.cwd()): ReadConfig {
+  const mistakes: string[] = [];
+  const text = (name: keyof typeof own): string | null => textOf(env, name, mistakes);
+  const take = <T>(name: keyof typeof own, parse: (text: string) => T | read.Wrong, fallback: T): T => {
+    const given = text(name);
+    if (given === null) return fallback;
+    const parsed = parse(given);
+    if (!(parsed instanceof read.Wrong)) return parsed;
+    mistakes.push(`${name} ${parsed.sentence}`);
+    return fallback;
+  };
+  const config: Config = {
+    host: take("MUSTER_HOST", read.host, "127.0.0.1"),
+    port: take("MUSTER_PORT", (given) => read.integer(given, 0, 65_535), 4000),
+    data: resolve(cwd, take("MUSTER_DATA", read.path, ".muster")),
+    workers: take("MUSTER_WORKERS", (given) => read.integer(given, 1, 256), Math.max(1, availableParallelism() - 1)),
+    databaseUrl: take<string | null>("DATABASE_URL", read.databaseUrl, null),
+    directUrl: take<string | null>("MUSTER_DIRECT_URL", read.databaseUrl, null),
+    postgresPort: take("MUSTER_POSTGRES_PORT", (given) => read.integer(given, 0, 65_535), 0),
+    process: take<ProcessSetting>("MUSTER_PROCESS", read.processPolicy, null),
+    adminToken: take<string | null>("MUSTER_ADMIN_TOKEN", read.adminToken, null),
+    secretKey: take<Uint8Array | null>("MUSTER_SECRET_KEY", read.secretKey, null),
+    corsOrigins: take<readonly string[] | null>("MUSTER_CORS_ORIGINS", read.origins, null),
+    hosts: take("MUSTER_HOSTS", read.names, []),
+    graphiql: take<boolean | null>("MUSTER_GRAPHIQL", read.onOff, null),
+    logLevel: take("MUSTER_LOG_LEVEL", (given) => read.oneOf(given, logLevels), "info"),
+    limits: readLimits(env, mistakes),
+  };
+  if (config.directUrl !== null && config.databaseUrl === null) mistakes.push("MUSTER_DIRECT_URL is set without DATABASE_URL: it names the same database past a pooler");
+  if (mistakes.length > 0) {
+    const [only] = mistakes;
+    throw new Complaint(mistakes.length === 1 && only !== undefined ? `${only}.` : `${mistakes.length} settings are wrong:\n${mistakes.map((mistake) => `  ${mistake}`).join("\n")}`);
+  }
+  return { config, warnings: warningsAbout(env) };
+}
+
+/** A variable's text, or that of the file which `<name>_FILE` names. Empty text counts as not set. */
+function textOf(env: Environment, name: keyof typeof own, mistakes: string[]): string | null {
+  const given = env[name]?.trim() ?? "";
+  const file = "secret" in own[name] ? (env[`${name}_FILE`]?.trim() ?? "") : "";
+  if (given !== "" && file !== "") mistakes.push(`${name} and ${name}_FILE are both set: only one can hold`);
+  if (given !== "" || file === "") return given === "" ? null : given;
+  try {
+    const content = readFileSync(file, "utf8").trim();
+    if (content === "") mistakes.push(`${name}_FILE names ${file}, which is empty`);
+    return content === "" ? null : content;
+  } catch (error) {
+    mistakes.push(`${name}_FILE cannot be read: ${sentenceOf(error)}`);
+    return null;
+  }
+}
+
+function readLimits(env: Environment, mistakes: string[]): Limits {
+  const overrides: Partial<Record<LimitName, number>> = {};
+  for (const { name, variable, least } of limitSettings) {
+    const given = env[variable]?.trim() ?? "";
+    if (given === "") continue;
+    const parsed = read.integer(given, least, Number.MAX_SAFE_INTEGER);
+    if (parsed instanceof read.Wrong) mistakes.push(`${variable} ${parsed.sentence}`);
+    else overrides[name] = parsed;
+  }
+  return limitsWith(overrides);
+}
+
+function warningsAbout(env: Environment): string[] {
+  const known = new Set(settings.flatMap((setting) => (setting.secret ? [setting.name, `${setting.name}_FILE`] : [setting.name])));
+  return Object.keys(env)
+    .filter((name) => name.startsWith("MUSTER_") && !known.has(name) && !others.has(name))
+    .map((name) => `${name} is not a setting of Muster's${nearest(name, known)}; it is ignored.`);
+}
+
+function nearest(name: string, known: ReadonlySet<string>): string {
+  const near = [...known].map((other) => ({ other, distance: read.distance(name, other) })).sort((a, b) => a.distance - b.distance)[0];
+  return near !== undefined && near.distance <= 3 ? ` (${near.other}?)` : "";
+}
+
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+/** The settings as a Markdown table, for the README. */
+export function settingsTable(): string {
+  const rows = settings.map(({ name, fallback, meaning, secret }) => `| \`${name}\`${secret ? " ¹" : ""} | ${fallback} | ${meaning} |`);
+  return ["| setting | default | meaning |", "|---|---|---|", ...rows].join("\n");
+}
