@@ -30,6 +30,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   return async () => {
     const keep = existsSync(join(server.folder, "failed"));
     await server.stop({ keep });
-    if (keep) console.log(`\nThe databases of failed tests are kept: node ${fileURLToPath(new URL("./reopen.ts", import.meta.url))} ${server.folder}`);
+    if (keep)
+      console.log(`\nThe databases of failed tests are kept: npx tsx ${fileURLToPath(new URL("./reopen.ts", import.meta.url))} ${server.folder}`);
   };
 }

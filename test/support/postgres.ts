@@ -63,7 +63,19 @@ export async function startPostgres(extra: Readonly<Record<string, string>> = {}
   const data = join(folder, "data");
   await promisify(execFile)(
     join(programs, "bin/initdb"),
-    ["-D", data, "-U", "postgres", "--auth=password", `--pwfile=${join(folder, "password")}`, "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"],
+    [
+      "-D",
+      data,
+      "-U",
+      "postgres",
+      "--auth=password",
+      `--pwfile=${join(folder, "password")}`,
+      "-E",
+      "UTF8",
+      "--locale=C",
+      "--no-sync",
+      "--no-instructions",
+    ],
     { ...asUser(user), env: { PATH: process.env["PATH"] }, cwd: folder },
   );
   const port = await freePort();
@@ -84,7 +96,8 @@ async function serve(programs: string, folder: string, user: ProgramUser): Promi
   let running = await keep(programs, folder, user);
   const gone = async (): Promise<void> => {
     if (running.exitCode !== null || running.signalCode !== null) return;
-    const closed = new Promise((resolve) => running.once("close", resolve));
+    running.ref();
+    const closed = new Promise((resolve) => running.once("exit", resolve));
     running.stdin?.end();
     await closed;
   };
