@@ -172,6 +172,7 @@ const statements = [
   `create unique index node_cluster_index on muster.node (cluster_id, index)`,
   `create index node_cluster on muster.node (cluster_id, id)`,
   `create index node_orphan on muster.node (project_id, id) where cluster_id is null`,
+  `create index node_host on muster.node (lane) where host_id is not null`,
   `create index node_tainted on muster.node (cluster_id, id) where tainted`,
   `create index node_profile on muster.node (profile_id)`,
   // What is to be done on a node, and when. No row: nothing is. begun_by is the lane epoch that began it (0: nobody has); while it
@@ -297,8 +298,8 @@ const statements = [
      started_at timestamptz not null,
      heartbeat_at timestamptz not null,
      draining boolean not null default false,
-     -- Backends to end when the worker is judged dead.
-     backend_pids integer[] not null default '{}'
+     -- All its connections carry this name: they are ended when the worker is judged dead.
+     application_name text not null
    ) with (fillfactor = 50)`,
   // A lane's owner and epoch; the epoch is the fencing token. Lanes below 256 are shared, the others belong to a host.
   `create table muster.lane (

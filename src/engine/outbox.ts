@@ -56,8 +56,8 @@ export function startOutbox(deps: {
   readonly lanes: LaneBook;
   readonly specs: SpecCache;
   readonly logger: Logger;
-  /** Called after each flush: something may have become due. */
-  readonly onWritten: () => void;
+  /** Called after each flush: something may have become due, and these members are to be probed. */
+  readonly onWritten: (probed: readonly NodeId[]) => void;
 }): Outbox {
   const { store, lanes, logger } = deps;
   const { timers, clock } = store.runtime;
@@ -71,11 +71,11 @@ export function startOutbox(deps: {
   };
 
   /** Writes a batch, whatever it takes. Returns when each report is written, dropped or set aside. */
-  const write = async (batch: readonly Report[]): Promise<void> => {
+  const write = async (batch: readonly Report[]): Promise<readonly NodeId[]> => {
     const owned = batch.filter((report) => lanes.held.get(report.lane) === report.epoch);
-    if (owned.length === 0) return;
+    if (owned.length === 0) return [];
     try {
-      await writeReports(deps, owned);
+      return (await writeReports(deps, owned)).probed;
     } catch (error) {
       if (error instanceof LaneLost) {
         lanes.remove(error.lanes);
@@ -87,10 +87,11 @@ export function startOutbox(deps: {
       }
       if (owned.length > 1) {
         const half = Math.ceil(owned.length / 2);
-        await write(owned.slice(0, half));
-        return write(owned.slice(half));
+        const first = await write(owned.slice(0, half));
+        return [...first, ...(await write(owned.slice(half)))];
       }
       logger.error({ nodeId: owned[0]?.nodeId, error }, "a report cannot be written and is set aside; its task is due again after its deadline");
+      return [];
     }
   };
 
@@ -105,11 +106,11 @@ export function startOutbox(deps: {
       const batch = takeBatch(queue);
       busy = true;
       const startedMs = clock.monotonicMs();
-      await write(batch);
+      const probed = await write(batch);
       finish(batch);
       busy = false;
       logger.debug({ reports: batch.length, ms: Math.round(clock.monotonicMs() - startedMs) }, "reports written");
-      deps.onWritten();
+      deps.onWritten(probed);
     }
     for (const resolve of waiting.splice(0)) resolve();
   };

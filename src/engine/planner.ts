@@ -9,7 +9,7 @@ import { nodeTransition } from "../core/node.ts";
 import { type ClusterPlan, planCluster, windowSize } from "../core/plan/cluster-plan.ts";
 import { nextRemedy } from "../core/plan/ladder.ts";
 import type { Entropy, Logger } from "../core/runtime.ts";
-import { insertActions, listOpenActions, progressOf, stepActions } from "../store/action-write.ts";
+import { insertActions, listOpenActions, type OpenAction, progressOf, stepActions } from "../store/action-write.ts";
 import {
   countJobs,
   deleteClusterRows,
@@ -28,6 +28,9 @@ import { listPatients, type Patient, summarizePatients } from "../store/notable.
 import { setTasks, wantNodesDeleted } from "../store/task.ts";
 import { readClock, type Store, type Tx, transaction } from "../store/transaction.ts";
 import { liveHosts } from "../store/worker.ts";
+import type { Database } from "../store/database.ts";
+import { type JobCursor, readJobCursors } from "../store/job.ts";
+import { isJob, spreadJob } from "./jobs.ts";
 import type { LaneBook } from "./lane-book.ts";
 import { type Loop, startLoop } from "./loop.ts";
 import type { SpecCache } from "./specs.ts";
@@ -109,7 +112,12 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
   const nowMs = now.getTime();
   const open = await listOpenActions(db, id, 1_000);
   const patients = counts.error === 0 ? { waiting: 0, doubtful: 0, nextAt: null } : await summarizePatients(db, id, now);
-  const jobs = open.some((action) => action.kind === "CLUSTER_CHECK" || action.kind === "CLUSTER_RECOVER");
+  const jobs = open.filter(isJob);
+  const cursors = await readJobCursors(
+    db,
+    jobs.map((job) => job.id),
+  );
+  const spreading = jobs.filter((job) => cursors.get(job.id)?.done !== true);
   const rate = nextRate(rates.get(id), counts, store.runtime.clock.monotonicMs());
   const hosts = await placement(deps, cluster);
   const plan = planCluster<ActionId>(
@@ -127,20 +135,20 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
         begun: action.status === "RUNNING",
         timeoutAtMs: action.timeoutAt?.getTime() ?? null,
       })),
-      jobsLeft: jobs ? await countJobs(db, id) : { check: 0, recover: 0 },
+      jobsLeft: await jobsLeft(db, id, jobs, spreading),
       window: Math.min(windowSize(rate.perSecond), 20_000),
       placeable: hosts === null || hosts.length > 0,
       healingHeld: deps.healingHeld(),
     },
     nowMs,
   );
-  const stillWanted = await apply(deps, due, cluster, plan, hosts);
+  const stillWanted = await apply(deps, due, cluster, plan, hosts, { open: spreading, cursors });
   if (plan.forget && stillWanted) {
     rates.delete(id);
     return;
   }
   rates.set(id, rate);
-  const unfinished = plan.create > windowRows || plan.remove > windowRows || plan.heal > windowRows || !stillWanted;
+  const unfinished = plan.create > windowRows || plan.remove > windowRows || plan.heal > windowRows || spreading.length > 0 || !stillWanted;
   const again = unfinished ? now : plan.lookAgainAtMs === null ? null : new Date(plan.lookAgainAtMs);
   await settleDue(db, id, due.leasedUntil, again);
 }
@@ -152,11 +160,25 @@ async function placement(deps: PlannerDeps, cluster: PlannedCluster): Promise<re
   return profile.driver.hostBound ? liveHosts(deps.store.db, profile.driver.type) : null;
 }
 
+/** Jobs that have not reached all members yet, and how far each has come. */
+interface Jobs {
+  readonly open: readonly OpenAction[];
+  readonly cursors: ReadonlyMap<ActionId, JobCursor>;
+}
+
+/** What jobs still wait for; one that has not reached all members counts as one more. */
+async function jobsLeft(db: Database, id: ClusterId, jobs: readonly OpenAction[], spreading: readonly OpenAction[]): Promise<{ check: number; recover: number }> {
+  if (jobs.length === 0) return { check: 0, recover: 0 };
+  const left = await countJobs(db, id);
+  const more = (kind: OpenAction["kind"]): number => spreading.filter((job) => job.kind === kind).length;
+  return { check: left.check + more("CLUSTER_CHECK"), recover: left.recover + more("CLUSTER_RECOVER") };
+}
+
 /** Applies one window of a plan. False: the wish has changed meanwhile, nothing was done. */
-async function apply(deps: PlannerDeps, due: DueCluster, cluster: PlannedCluster, plan: ClusterPlan<ActionId>, hosts: readonly Host[] | null): Promise<boolean> {
+async function apply(deps: PlannerDeps, due: DueCluster, cluster: PlannedCluster, plan: ClusterPlan<ActionId>, hosts: readonly Host[] | null, jobs: Jobs): Promise<boolean> {
   const { store, lanes } = deps;
   const create = Math.min(plan.create, windowRows);
-  if (idle(cluster, plan)) return true;
+  if (jobs.open.length === 0 && idle(cluster, plan)) return true;
   const firstIndex = create > 0 ? await takeIndexes(store.db, cluster.id, create) : 0;
   return transaction(store, async (tx) => {
     await checkLanes(tx.db, new Map([[due.lane, lanes.held.get(due.lane) ?? 0n]]));
@@ -168,6 +190,7 @@ async function apply(deps: PlannerDeps, due: DueCluster, cluster: PlannedCluster
     if (plan.remove > 0) await removeMembers(quiet, now, cluster, Math.min(plan.remove, windowRows));
     if (plan.heal > 0) await heal(quiet, now, cluster, plan, store.runtime.entropy);
     await stepActions(quiet, now, plan.actions);
+    for (const job of jobs.open) await spreadJob(quiet, now, cluster, job, jobs.cursors.get(job.id) ?? { after: null, done: false });
     tellChanges(tx, cluster, plan);
     if (plan.forget) {
       tx.events.push({ type: "cluster.deleted", ...about(cluster), data: {} });

@@ -17,10 +17,15 @@ interface Decided {
   readonly profile: KnownProfile | undefined;
 }
 
+export interface Written {
+  /** Members that began to run and are to be probed. */
+  readonly probed: readonly NodeId[];
+}
+
 /** Writes reports, at most one per node. @throws LaneLost when a lane has another owner by now: nothing was written */
-export async function writeReports(deps: { readonly store: Store; readonly specs: SpecCache }, reports: readonly Report[]): Promise<void> {
+export async function writeReports(deps: { readonly store: Store; readonly specs: SpecCache }, reports: readonly Report[]): Promise<Written> {
   const { store, specs } = deps;
-  await transaction(store, async (tx) => {
+  return transaction(store, async (tx) => {
     await checkLanes(tx.db, new Map(reports.map((report) => [report.lane, report.epoch])));
     const nodes = await lockNodes(
       tx.db,
@@ -42,6 +47,7 @@ export async function writeReports(deps: { readonly store: Store; readonly specs
       return report === undefined ? [] : [{ node, profile, decision: decide(report, node, memories.get(node.id) ?? noMemory, profile, now, store.runtime.entropy.fraction()) }];
     });
     await write(tx, now, decided, store);
+    return { probed: decided.filter(({ decision, profile }) => decision.probe === "start" && profile?.probe != null).map(({ node }) => node.id) };
   });
 }
 

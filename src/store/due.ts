@@ -68,3 +68,11 @@ export async function nextDueMs(db: Database, lanes: readonly number[]): Promise
   const ms = rows[0]?.ms ?? null;
   return ms === null ? null : Number(ms);
 }
+
+/** Lanes have a new owner: clusters that a former planner had taken are due again. */
+export async function redoLeasedClusters(db: Database, lanes: readonly number[]): Promise<void> {
+  await sql`
+    /* due.redo */
+    update muster.cluster_due set due_at = clock_timestamp()
+     where lane = any(${lanes}::int[]) and due_at > clock_timestamp() and due_at < 'infinity'`.execute(db);
+}

@@ -84,3 +84,17 @@ export async function ensureHostLanes(db: Database, hostId: HostId, hostNumber: 
     /* lane.host */
     insert into muster.lane (id, host_id) select id, ${hostId} from unnest(${hostLanes(hostNumber)}::int[]) as l(id) on conflict (id) do nothing`.execute(db);
 }
+
+/** The lanes a worker owns, with the host of each; null: shared. */
+export async function ownedLanes(db: Database, owner: WorkerId): Promise<Map<number, HostId | null>> {
+  const { rows } = await sql<{ id: number; host_id: HostId | null }>`/* lane.owned */ select id, host_id from muster.lane where owner = ${owner} order by id`.execute(db);
+  return new Map(rows.map((row) => [row.id, row.host_id]));
+}
+
+/** New epochs for all lanes a worker still owns: whatever it had begun under the old ones is void. */
+export async function raiseLanes(db: Database, owner: WorkerId): Promise<Map<number, bigint>> {
+  const { rows } = await sql<{ id: number; epoch: bigint }>`
+    /* lane.raise */
+    update muster.lane set epoch = epoch + 1 where owner = ${owner} returning id, epoch`.execute(db);
+  return new Map(rows.map((row) => [row.id, row.epoch]));
+}

@@ -209,7 +209,7 @@ export interface Tables {
     started_at: Stamp;
     heartbeat_at: Stamp;
     draining: Generated<boolean>;
-    backend_pids: number[];
+    application_name: string;
   };
   "muster.lane": { id: number; host_id: HostId | null; owner: WorkerId | null; epoch: Generated<bigint> };
   "muster.ledger": {

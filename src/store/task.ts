@@ -5,7 +5,8 @@
 import { sql } from "kysely";
 import type { ActionId, ClusterId, HostId, NodeId, ProfileId, ProjectId } from "../core/ids.ts";
 import type { Json, JsonObject } from "../core/json.ts";
-import { type NodeStatus, nodeStatusCodec, nodeTransition, type TaskKind, taskKindCodec } from "../core/node.ts";
+import { sharedLanes } from "../core/lane.ts";
+import { type NodeStatus, nodeStatusCodec, nodeStatusCodes, nodeTransition, type TaskKind, taskKindCodec, taskKindCodes } from "../core/node.ts";
 import type { Database } from "./database.ts";
 import { deleteNodes, type NodeState, saveNodes } from "./node-write.ts";
 import type { Tx } from "./transaction.ts";
@@ -175,4 +176,20 @@ export async function redoBegunTasks(db: Database, lanes: readonly number[]): Pr
   await sql`
     /* task.redo */
     update muster.task set due_at = clock_timestamp() where lane = any(${lanes}::int[]) and begun_by <> 0 and due_at > clock_timestamp()`.execute(db);
+}
+
+/**
+ * Members of a host whose lanes have a new owner are read back: they may have died while nobody watched. Shared lanes need no such
+ * look; the members of one host are few.
+ */
+export async function recheckHostMembers(db: Database, lanes: readonly number[]): Promise<void> {
+  const ofHost = lanes.filter((lane) => lane >= sharedLanes);
+  if (ofHost.length === 0) return;
+  const running = [nodeStatusCodes.ACTIVE, nodeStatusCodes.WARNING, nodeStatusCodes.UNKNOWN, nodeStatusCodes.UPDATING];
+  await sql`
+    /* task.recheck */
+    insert into muster.task (node_id, project_id, cluster_id, lane, kind, due_at)
+    select id, project_id, cluster_id, lane, ${taskKindCodes.CHECK}, clock_timestamp() from muster.node
+     where host_id is not null and lane = any(${ofHost}::int[]) and status = any(${running}::smallint[])
+    on conflict (node_id) do nothing`.execute(db);
 }

@@ -17,6 +17,8 @@ export interface Registration {
   readonly hostDrivers: readonly string[];
   readonly pid: number;
   readonly version: string;
+  /** What all its connections are called in pg_stat_activity; unique to the process. */
+  readonly applicationName: string;
 }
 
 export interface Registered {
@@ -28,7 +30,7 @@ export interface Registered {
 
 /** Writes the host and the worker; gives the worker the smallest free number. */
 export async function registerWorker(store: Store, registration: Registration): Promise<Registered> {
-  const { id, hostId, hostName, hostIncarnation, hostDrivers, pid, version } = registration;
+  const { id, hostId, hostName, hostIncarnation, hostDrivers, pid, version, applicationName } = registration;
   return transaction(store, async (tx) => {
     // One registration at a time: two workers must not be given the same number.
     await sql`/* worker.lock */ select pg_advisory_xact_lock(${workerLockSpace}, 0)`.execute(tx.db);
@@ -43,9 +45,9 @@ export async function registerWorker(store: Store, registration: Registration): 
     await ensureHostLanes(tx.db, hostId, hostNumber);
     const worker = await sql<{ number: number }>`
       /* worker.insert */
-      insert into muster.worker (id, number, host_id, pid, version, started_at, heartbeat_at)
+      insert into muster.worker (id, number, host_id, pid, version, application_name, started_at, heartbeat_at)
       select ${id}, (select min(n) from generate_series(1, 30000) as g(n) where not exists (select 1 from muster.worker w where w.number = g.n)),
-             ${hostId}, ${pid}, ${version}, clock_timestamp(), clock_timestamp()
+             ${hostId}, ${pid}, ${version}, ${applicationName}, clock_timestamp(), clock_timestamp()
       returning number`.execute(tx.db);
     const number = worker.rows[0]?.number;
     if (number === undefined) throw new Error("the worker was not saved");
@@ -61,14 +63,14 @@ export interface Peer {
   readonly hostId: HostId;
   readonly silentMs: number;
   readonly draining: boolean;
-  readonly backendPids: readonly number[];
+  readonly applicationName: string;
 }
 
 /** All workers, with how long each has been silent by the database's clock. */
 export async function listPeers(db: Database): Promise<Peer[]> {
-  const { rows } = await sql<{ id: WorkerId; number: number; host_id: HostId; silent_ms: string; draining: boolean; backend_pids: number[] }>`
+  const { rows } = await sql<{ id: WorkerId; number: number; host_id: HostId; silent_ms: string; draining: boolean; application_name: string }>`
     /* worker.peers */
-    select id, number, host_id, extract(epoch from clock_timestamp() - heartbeat_at) * 1000 as silent_ms, draining, backend_pids
+    select id, number, host_id, extract(epoch from clock_timestamp() - heartbeat_at) * 1000 as silent_ms, draining, application_name
       from muster.worker order by number`.execute(db);
   return rows.map((row) => ({
     id: row.id,
@@ -76,7 +78,7 @@ export async function listPeers(db: Database): Promise<Peer[]> {
     hostId: row.host_id,
     silentMs: Number(row.silent_ms),
     draining: row.draining,
-    backendPids: row.backend_pids,
+    applicationName: row.application_name,
   }));
 }
 
@@ -99,4 +101,28 @@ export async function liveHosts(db: Database, driver: string): Promise<{ readonl
 export async function serverAgeMs(db: Database): Promise<number> {
   const { rows } = await sql<{ ms: string }>`/* server.age */ select extract(epoch from clock_timestamp() - pg_postmaster_start_time()) * 1000 as ms`.execute(db);
   return Number(rows[0]?.ms ?? 0);
+}
+
+/** The heartbeat, for the worker's own session: ($1 worker, $2 host). No row: it was judged dead. */
+export const beatSql = `
+  /* worker.beat */
+  with host as (update muster.host set seen_at = clock_timestamp() where id = $2)
+  update muster.worker set heartbeat_at = clock_timestamp() where id = $1 returning id`;
+
+/** Numbers of the workers whose session lock is held by somebody. */
+export async function heldWorkerLocks(db: Database): Promise<Set<number>> {
+  const { rows } = await sql<{ number: number }>`
+    /* worker.locks */
+    select objid::int as number from pg_locks
+     where locktype = 'advisory' and classid = ${workerLockSpace}::bigint::oid and granted
+       and database = (select oid from pg_database where datname = current_database())`.execute(db);
+  return new Set(rows.map((row) => row.number));
+}
+
+/** Ends all connections of a dead worker, so that no transaction of it can go on. */
+export async function endBackends(db: Database, applicationName: string): Promise<void> {
+  await sql`
+    /* worker.end */
+    select pg_terminate_backend(pid) from pg_stat_activity
+     where application_name = ${applicationName} and datname = current_database() and pid <> pg_backend_pid()`.execute(db);
 }

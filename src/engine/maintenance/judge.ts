@@ -1,0 +1,44 @@
+/**
+ * The judge: every worker judges the others, at each heartbeat. Dead = session lock free and silent for 1.5 s; frozen = lock held and
+ * silent for 5 s. The epochs are raised first, then the dead one's backends are ended (DESIGN.md §4.5).
+ */
+import type { WorkerId } from "../../core/ids.ts";
+import type { Logger } from "../../core/runtime.ts";
+import { freeLanesOf } from "../../store/lane.ts";
+import type { Session } from "../../store/session.ts";
+import type { Store } from "../../store/transaction.ts";
+import { endBackends, heldWorkerLocks, type Peer, removeWorker, serverAgeMs } from "../../store/worker.ts";
+
+export const judgeRules = {
+  deadAfterMs: 1_500,
+  frozenAfterMs: 5_000,
+  /** After PostgreSQL started, or the judge itself (re)joined, silence proves nothing for so long. */
+  graceMs: 3_000,
+} as const;
+
+/** Why a silent worker is out, or null. Pure. */
+export function verdictOn(silentMs: number, lockHeld: boolean): "dead" | "frozen" | null {
+  if (!lockHeld && silentMs > judgeRules.deadAfterMs) return "dead";
+  return silentMs > judgeRules.frozenAfterMs ? "frozen" : null;
+}
+
+/** Takes the lanes of workers that are dead or frozen. */
+export async function judgePeers(
+  deps: { readonly store: Store; readonly session: Session; readonly logger: Logger; readonly memberForMs: number },
+  self: WorkerId,
+  peers: readonly Peer[],
+): Promise<void> {
+  const { store, logger } = deps;
+  const silent = peers.filter((peer) => peer.id !== self && peer.silentMs > judgeRules.deadAfterMs);
+  if (silent.length === 0 || deps.memberForMs < judgeRules.graceMs || (await serverAgeMs(store.db)) < judgeRules.graceMs) return;
+  const held = await heldWorkerLocks(store.db);
+  for (const peer of silent) {
+    const verdict = verdictOn(peer.silentMs, held.has(peer.number));
+    if (verdict === null) continue;
+    const freed = await freeLanesOf(store.db, peer.id);
+    await endBackends(store.db, peer.applicationName);
+    await removeWorker(store.db, peer.id);
+    logger.warn({ worker: peer.number, verdict, silentMs: Math.round(peer.silentMs), lanes: freed }, "a worker is out; its lanes are free");
+    store.wake.work();
+  }
+}

@@ -1,0 +1,101 @@
+/** A worker: membership, planner, executor, outbox, and the standing watches, wired together. It holds no truth of its own. */
+import type { HostId } from "../core/ids.ts";
+import type { Logger, Runtime } from "../core/runtime.ts";
+import type { DriverCatalog } from "../drivers/driver.ts";
+import type { Database } from "../store/database.ts";
+import type { Session } from "../store/session.ts";
+import type { Store } from "../store/transaction.ts";
+import type { Vault } from "../store/vault.ts";
+import type { Wake } from "../store/wake.ts";
+import { startExecutor } from "./executor.ts";
+import { createLaneBook } from "./lane-book.ts";
+import { startCleaner } from "./maintenance/cleaner.ts";
+import { startObserver } from "./maintenance/observer.ts";
+import { startProber } from "./maintenance/prober.ts";
+import { startMembership } from "./membership.ts";
+import { startOutbox } from "./outbox.ts";
+import { startPlanner } from "./planner.ts";
+import { createSpecCache } from "./specs.ts";
+
+export interface WorkerDeps {
+  readonly db: Database;
+  readonly runtime: Runtime;
+  readonly wake: Wake;
+  readonly openSession: () => Promise<Session>;
+  readonly drivers: DriverCatalog;
+  readonly vault: Vault;
+  readonly logger: Logger;
+  /** The installation's id: the first part of every idempotency key. */
+  readonly installation: string;
+  readonly host: { readonly id: HostId; readonly name: string; readonly incarnation: string };
+  readonly pid: number;
+  readonly version: string;
+  /** What all connections of this process are called in pg_stat_activity; unique to it. */
+  readonly applicationName: string;
+  /** Why healing must wait just now, or null (a restore is being read back). */
+  readonly healingHeld?: () => string | null;
+}
+
+export interface Worker {
+  /** Lets go of its lanes at once, breaks off what it can, writes what has come, and ends. */
+  stop(): Promise<void>;
+}
+
+export function startWorker(deps: WorkerDeps): Worker {
+  const { drivers, logger } = deps;
+  const lanes = createLaneBook();
+  const specs = createSpecCache(deps);
+  let calls = new AbortController();
+  const store: Store = {
+    db: deps.db,
+    runtime: deps.runtime,
+    wake: deps.wake,
+    get writer() {
+      return membership.number();
+    },
+  };
+  const ring = (): void => {
+    executor.bell.ring();
+    planner.bell.ring();
+  };
+  const outbox = startOutbox({
+    store,
+    lanes,
+    specs,
+    logger,
+    onWritten: (probed) => {
+      ring();
+      prober.welcome(probed);
+    },
+  });
+  const executor = startExecutor({ store, lanes, specs, outbox, logger, installation: deps.installation, signal: () => calls.signal });
+  const planner = startPlanner({ store, lanes, specs, logger, onPlanned: () => executor.bell.ring(), healingHeld: deps.healingHeld ?? (() => null) });
+  const membership = startMembership({
+    store,
+    openSession: deps.openSession,
+    lanes,
+    logger,
+    host: { ...deps.host, drivers: [...drivers.values()].filter((driver) => driver.hostBound).map((driver) => driver.type) },
+    pid: deps.pid,
+    version: deps.version,
+    applicationName: deps.applicationName,
+    onWork: ring,
+    onOut: () => calls.abort(),
+    onIn: () => {
+      calls = new AbortController();
+      ring();
+    },
+  });
+  const observer = startObserver({ store, lanes, outbox, drivers, hostId: deps.host.id, logger });
+  const prober = startProber({ store, lanes, specs, outbox, logger });
+  const cleaner = startCleaner({ store, lanes, logger });
+  return {
+    stop: async () => {
+      await Promise.all([planner.stop(), executor.stop(), observer.stop(), prober.stop(), cleaner.stop()]);
+      // What was begun is broken off; outcomes that have come are still written, while the lanes are ours.
+      calls.abort();
+      await outbox.stop();
+      await membership.stop();
+    },
+  };
+}
