@@ -1,6 +1,6 @@
 /** Reading history: pages by filter, the newest or oldest events of many objects at once, single events by id. */
 import { sql } from "kysely";
-import { compareCursors, type LedgerCursor } from "../core/cursor.ts";
+import { compareCursors, type LedgerCursor, lastOrdinal } from "../core/cursor.ts";
 import { type EventId, eventKey } from "../core/ids.ts";
 import type { Database } from "./database.ts";
 import { cursorBehind, isWithin, type LedgerState, oldestCursor, readLedger } from "./ledger.ts";
@@ -45,12 +45,8 @@ const usualRows = 20_000;
 export async function readEvents(db: Database, filter: LedgerFilter, range: HistoryRange, mostRows = usualRows): Promise<HistoryPage | Expired> {
   for (;;) {
     const ledger = await readLedger(db);
-    for (const cursor of [range.after, range.before]) {
-      if (cursor && !isWithin(ledger, cursor)) return { expired: oldestCursor(ledger) };
-    }
-    const whole = wholeLedger(ledger);
-    const after = range.after && compareCursors(range.after, whole.after) > 0 ? range.after : whole.after;
-    const before = range.before ?? whole.before;
+    if (hasExpired(ledger, range)) return { expired: oldestCursor(ledger) };
+    const { after, before } = boundsOf(ledger, range);
     const direction: Direction = range.last === undefined ? "forward" : "backward";
     const size = range.first ?? range.last ?? 50;
     const keys = keysOf(filter);
@@ -110,7 +106,7 @@ function inclusive(bound: LedgerCursor): LedgerCursor {
 
 /** `before` this is everything up to and with the place. */
 function following(place: LedgerCursor): LedgerCursor {
-  return place.ordinal < 2 ** 31 - 1 ? { ...place, ordinal: place.ordinal + 1 } : { ...place, position: place.position + 1n, ordinal: 0 };
+  return { ...place, ordinal: Math.min(lastOrdinal, place.ordinal + 1) };
 }
 
 /** Objects whose events are asked for at once. */
@@ -119,30 +115,42 @@ export interface EventsOf {
   readonly ids: readonly string[];
   /** What else must match; its own ids of the same kind are not looked at. */
   readonly filter: LedgerFilter;
-  /** Exactly one. */
-  readonly first?: number;
-  readonly last?: number;
+  /** The same range for each: cursors of the ledger are good for every object. */
+  readonly range: HistoryRange;
 }
 
-/** The oldest or newest events of each object: a bounded number of statements for any number of objects. */
-export async function readEventsOf(db: Database, asked: EventsOf): Promise<ReadonlyMap<string, HistoryPage>> {
+/** The same page of the history of each object: a bounded number of statements for any number of objects. */
+export async function readEventsOf(db: Database, asked: EventsOf): Promise<ReadonlyMap<string, HistoryPage> | Expired> {
   const field = ({ cluster: "clusterIds", node: "nodeIds", action: "actionIds" } as const)[asked.by];
   const column = ({ cluster: "cluster_id", node: "node_id", action: "action_id" } as const)[asked.by];
   const filter: LedgerFilter = { ...asked.filter, [field]: asked.ids };
-  const direction: Direction = asked.last === undefined ? "forward" : "backward";
-  const size = asked.first ?? asked.last ?? 50;
+  const { range } = asked;
+  const direction: Direction = range.last === undefined ? "forward" : "backward";
+  const size = range.first ?? range.last ?? 50;
   for (;;) {
     const ledger = await readLedger(db);
-    const whole = wholeLedger(ledger);
+    if (hasExpired(ledger, range)) return { expired: oldestCursor(ledger) };
+    const { after, before } = boundsOf(ledger, range);
     const keys = { column, ids: [...new Set(asked.ids)] };
-    const { pages, oldest } = await readPages(db, { ledger, filter, keys, direction, ...whole, size, mostRows: usualRows });
+    const { pages, oldest } = await readPages(db, { ledger, filter, keys, direction, after, before, size, mostRows: usualRows });
     if (oldest > ledger.oldest) continue;
     const found = new Map<string, HistoryPage>();
     for (const [id, page] of pages) {
-      if (id !== null) found.set(id, historyPage(ledger, page, { direction, ...whole, range: {} }));
+      if (id !== null) found.set(id, historyPage(ledger, page, { direction, after, before, range }));
     }
     return found;
   }
+}
+
+function hasExpired(ledger: LedgerState, { after, before }: HistoryRange): boolean {
+  return [after, before].some((cursor) => cursor != null && !isWithin(ledger, cursor));
+}
+
+/** The range with its open ends at those of the ledger. */
+function boundsOf(ledger: LedgerState, range: HistoryRange): { readonly after: LedgerCursor; readonly before: LedgerCursor } {
+  const whole = wholeLedger(ledger);
+  const after = range.after && compareCursors(range.after, whole.after) > 0 ? range.after : whole.after;
+  return { after, before: range.before ?? whole.before };
 }
 
 /** Events by id, in the order of the ids; null for what is not there (any more), has no position yet, or is of another project. */
