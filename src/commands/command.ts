@@ -10,6 +10,7 @@ import type { Limits } from "../core/limits.ts";
 import { mayAct, type Principal, type Role } from "../core/principal.ts";
 import { textIssues } from "../core/document.ts";
 import type { DriverCatalog } from "../drivers/driver.ts";
+import { violatedUnique } from "../store/failure.ts";
 import { claimKey, type KeyUse, keepPayload } from "../store/idempotency.ts";
 import type { ProjectLock } from "../store/project.ts";
 import { type Store, type Tx, transaction } from "../store/transaction.ts";
@@ -65,7 +66,7 @@ export async function mutate<Value extends Ids>(
   const issues = [...mutation.issues, ...(typeof key === "string" ? keyIssues(key) : [])];
   if (issues.length > 0) return refused({ kind: "InvalidInput", issues });
   const use = typeof key === "string" ? keyUse(context, mutation, key) : null;
-  const attempt = async (projectLock: ProjectLock): Promise<Result<Value>> => {
+  const attempt = async (projectLock: ProjectLock, tries: number): Promise<Result<Value>> => {
     try {
       return await transaction(context.store, async (tx) => {
         if (use !== null) {
@@ -81,11 +82,13 @@ export async function mutate<Value extends Ids>(
     } catch (error) {
       if (error instanceof Refused) return refused(error.refusal);
       // Near a limit they go one by one.
-      if (error instanceof NeedsExclusiveProject && projectLock === "shared") return attempt("exclusive");
+      if (error instanceof NeedsExclusiveProject && projectLock === "shared") return attempt("exclusive", tries);
+      // Somebody else took a name in the meantime: seen from the start, this time, it is a conflict like any other.
+      if (violatedUnique(error) !== null && tries > 1) return attempt(projectLock, tries - 1);
       throw error;
     }
   };
-  return attempt("shared");
+  return attempt("shared", 3);
 }
 
 /** Rolls the transaction back and carries the refusal past it. Never leaves this folder. */

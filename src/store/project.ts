@@ -109,3 +109,13 @@ export async function quotaUseOf(db: Database, projectIds: readonly ProjectId[])
     rows.map((row) => [row.id, { clusters: row.clusters, nodes: row.wanted + row.orphans, profiles: row.profiles, tokens: row.tokens }]),
   );
 }
+
+/** What a project still holds that keeps it from being deleted; null: nothing. */
+export async function findProjectUser(db: Database, id: ProjectId): Promise<"cluster" | "node" | "profile" | null> {
+  const { rows } = await sql<{ type: "cluster" | "node" | "profile" }>`
+    /* project.user */
+    (select 'cluster' as type from muster.cluster where project_id = ${id} limit 1)
+    union all (select 'node' from muster.node where project_id = ${id} and cluster_id is null limit 1)
+    union all (select 'profile' from muster.profile where project_id = ${id} limit 1)`.execute(db);
+  return rows[0]?.type ?? null;
+}
