@@ -34,6 +34,8 @@ export interface Ground {
   /** How the node is probed, if it is. */
   readonly probe: ProbePlan | null;
   readonly keyed: boolean;
+  /** The report came from the member's own host: host and agent are heard, whatever became of the workload. */
+  readonly fromHost: boolean;
 }
 
 export interface Decision {
@@ -99,7 +101,7 @@ function decideMade(node: NodeState, kind: TaskKind, made: Made, memory: Memory,
     observedAtMs: now.getTime(),
     sinceMs: now.getTime(),
   };
-  const signals: Signals = { ...memory.signals, WORKLOAD: workload };
+  const signals: Signals = { ...heard(memory.signals, ground), WORKLOAD: workload };
   const verdict = judgeHealth({ nodeStatus: status, signals, starting: probe !== null });
   const firstLife = node.startedAt === null;
   const totals: CountField[] = kind === "RECOVER" ? ["recovered_total"] : [];
@@ -110,7 +112,7 @@ function decideMade(node: NodeState, kind: TaskKind, made: Made, memory: Memory,
       ...facts,
       status,
       statusReason: null,
-      startedAt: now,
+      startedAt: event === "found" && node.startedAt !== null ? node.startedAt : now,
       health: verdict.status,
       healthReason: verdict.reason,
       healthMessage: verdict.message,
@@ -121,7 +123,7 @@ function decideMade(node: NodeState, kind: TaskKind, made: Made, memory: Memory,
     totals,
     probe: probe === null ? "stop" : "start",
     // A member that is simply there needs no row of signals: a million of them at rest stay narrow.
-    signals: probe === null && Object.keys(memory.signals).length === 0 ? null : signals,
+    signals: probe === null && !ground.fromHost && Object.keys(memory.signals).length === 0 ? null : signals,
     changedSignals: changedSignals(memory.signals, signals),
   };
 }
@@ -168,7 +170,9 @@ function decideFailure(
   const errorClass = error.class === "unknown" && keyed ? "transient" : error.class;
   const next = afterFailure(task.kind, errorClass, task.attempt, fraction);
   if (next.next === "retry") {
-    return { ...nothing, patch: { statusReason: reason }, task: { kind: task.kind, dueAt: later(now, next.afterMs), attempt: task.attempt, params: task.params } };
+    // An attempt that came to life and died has used its epoch up: the same key would only bring the same answer.
+    const life = error.epochClosed === true ? { epoch: node.epoch + 1, physicalId: null, addresses: null } : {};
+    return { ...nothing, patch: { statusReason: reason, ...life }, task: { kind: task.kind, dueAt: later(now, next.afterMs), attempt: task.attempt, params: task.params } };
   }
   if (next.next === "inspect") {
     const status = nodeTransition(node.status, "lost");
@@ -213,7 +217,7 @@ export function decideObservation(node: NodeState, seen: Observation, memory: Me
   const former = memory.signals[seen.subject];
   const since = former?.status === seen.status ? former.sinceMs : seen.observedAtMs;
   const signal: Signal = { status: seen.status, reason: seen.reason, message: seen.message === null ? null : safeText(seen.message), observedAtMs: seen.observedAtMs, sinceMs: since };
-  const signals: Signals = { ...memory.signals, [seen.subject]: signal };
+  const signals: Signals = { ...heard(memory.signals, ground), [seen.subject]: signal };
   const starting = probe !== null && now.getTime() - node.startedAt.getTime() < probe.startPeriodMs;
   const verdict = judgeHealth({ nodeStatus: node.status, signals, starting });
   const health = { health: verdict.status, healthReason: verdict.reason, healthMessage: verdict.message, occurredAtMs: seen.observedAtMs };
@@ -240,6 +244,15 @@ export function decideObservation(node: NodeState, seen: Observation, memory: Me
     return { ...common, patch: { ...health, status: "ACTIVE", statusReason: null } };
   }
   return { ...common, patch: health };
+}
+
+/** A host-bound driver speaks from the member's host: that it speaks at all proves the host and the agent (this worker) well. */
+function heard(signals: Signals, ground: Ground): Signals {
+  if (!ground.fromHost) return signals;
+  const atMs = ground.now.getTime();
+  const well = (former: Signal | undefined, reason: string): Signal =>
+    former?.status === "HEALTHY" ? former : { status: "HEALTHY", reason, message: null, observedAtMs: atMs, sinceMs: atMs };
+  return { ...signals, HOST: well(signals.HOST, "HOST_HEARD"), AGENT: well(signals.AGENT, "WORKER_HEARD") };
 }
 
 function changedSignals(former: Signals, next: Signals): Decision["changedSignals"] {

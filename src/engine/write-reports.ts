@@ -59,7 +59,7 @@ function remembers(report: Report | undefined, node: NodeState, profile: KnownPr
 }
 
 function decide(report: Report, node: NodeState, memory: NodeMemory, profile: KnownProfile | undefined, now: Date, fraction: number): Decision {
-  const ground = { now, fraction, probe: profile?.probe ?? null, keyed: profile?.driver.idempotency === "keyed" };
+  const ground = { now, fraction, probe: profile?.probe ?? null, keyed: profile?.driver.idempotency === "keyed", fromHost: profile?.driver.hostBound === true };
   return report.from === "watch" ? decideObservation(node, report.observation, memory, ground) : decideTask(node, report.task, report.report, memory, ground);
 }
 

@@ -1,0 +1,48 @@
+/** Hosts that nobody hears, and the members that stand on them. */
+import { sql } from "kysely";
+import type { HostId, NodeId } from "../core/ids.ts";
+import { hostLanes } from "../core/lane.ts";
+import { nodeSources, nodeStatusCodec } from "../core/node.ts";
+import type { Database } from "./database.ts";
+
+export interface SilentHost {
+  readonly id: HostId;
+  readonly number: number;
+  readonly name: string;
+  readonly silentMs: number;
+}
+
+/** Hosts without a worker, silent for longer than `afterMs`, longest first. */
+export async function listSilentHosts(db: Database, afterMs: number): Promise<SilentHost[]> {
+  const { rows } = await sql<{ id: HostId; number: number; name: string; silent_ms: string }>`
+    /* host.silent */
+    select h.id, h.number, h.name, extract(epoch from clock_timestamp() - h.seen_at) * 1000 as silent_ms
+      from muster.host h
+     where h.seen_at < clock_timestamp() - make_interval(secs => ${afterMs}::float8 / 1000)
+       and not exists (select 1 from muster.worker w where w.host_id = h.id)
+     order by h.seen_at limit 100`.execute(db);
+  return rows.map((row) => ({ id: row.id, number: row.number, name: row.name, silentMs: Number(row.silent_ms) }));
+}
+
+/** Members of a host that would become UNKNOWN with it, at most `limit`. */
+export async function listReachedMembers(db: Database, host: Pick<SilentHost, "id" | "number">, limit: number): Promise<NodeId[]> {
+  const losable = nodeSources("lost").map((status) => nodeStatusCodec.code(status));
+  const { rows } = await sql<{ id: NodeId }>`
+    /* host.members */
+    select id from muster.node
+     where host_id is not null and lane = any(${hostLanes(host.number)}::int[]) and host_id = ${host.id} and status = any(${losable}::smallint[])
+       and started_at is not null
+     limit ${limit}`.execute(db);
+  return rows.map((row) => row.id);
+}
+
+/**
+ * Locks the lanes of a host while nobody owns them, so that no worker can claim them before this transaction ends.
+ * False: somebody owns one, the host is back.
+ */
+export async function holdOrphanLanes(db: Database, host: Pick<SilentHost, "number">): Promise<boolean> {
+  const { rows } = await sql<{ owned: boolean }>`
+    /* host.lanes */
+    select owner is not null as owned from muster.lane where id = any(${hostLanes(host.number)}::int[]) order by id for share`.execute(db);
+  return rows.every((row) => !row.owned);
+}
