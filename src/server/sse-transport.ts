@@ -1,0 +1,80 @@
+/** Subscriptions (and anything else) answered as server-sent events, where the client accepts `text/event-stream`. */
+import { getOperationAST } from "graphql";
+import type { Plugin } from "graphql-yoga";
+import { problem } from "../api/problem.ts";
+import type { Timers } from "../core/runtime.ts";
+import type { ServerContext } from "./exchange.ts";
+import type { Masker } from "./masking.ts";
+import { type Metrics, noteStream } from "./metrics.ts";
+import type { Presence } from "./presence.ts";
+import { type CursorStream, withCursor } from "./stream-cursor.ts";
+import { sseFrames, StreamEnd } from "./sse.ts";
+
+export interface SseTransportOptions {
+  readonly timers: Timers;
+  readonly masker: Masker;
+  readonly metrics: Metrics;
+  readonly presence: Presence;
+}
+
+export function useServerSentEvents(options: SseTransportOptions): Plugin<ServerContext, ServerContext> {
+  const cursors = new WeakMap<object, CursorStream>();
+  return {
+    onSubscribe({ args, subscribeFn, setSubscribeFn, setResultAndStopExecution }) {
+      const { exchange, request } = args.contextValue;
+      if (exchange.transport !== "sse" || exchange.principal === null) return;
+      const dead = (): void => exchange.abort.abort(new StreamEnd(problem("UNAUTHENTICATED", "The token has been revoked or has expired.")));
+      const left = options.presence.enter(exchange.principal, dead);
+      if (left === null) {
+        setResultAndStopExecution({ errors: [problem("RATE_LIMITED", "This token has too many streams open.", { retryAfterMs: 1_000 })] });
+        return;
+      }
+      const ended = noteStream(options.metrics, "sse");
+      exchange.abort.signal.addEventListener("abort", () => (left(), ended()), { once: true });
+      const lastEventId = request.headers.get("last-event-id");
+      const operation = getOperationAST(args.document, args.operationName ?? undefined);
+      const stream = operation === null || operation === undefined ? null : withCursor(args.schema, args.document, operation, lastEventId !== null);
+      if (stream === null) return;
+      cursors.set(exchange, stream);
+      const resumed = lastEventId === null ? {} : stream.resume(lastEventId);
+      setSubscribeFn((given) => subscribeFn({ ...given, document: stream.document, variableValues: { ...given.variableValues, ...resumed } }));
+    },
+    onResultProcess({ request, setResultProcessor, serverContext }) {
+      const { exchange } = serverContext;
+      if (!acceptsStream(request.headers.get("accept"))) return;
+      setResultProcessor((result, fetchAPI) => {
+        if (Array.isArray(result)) throw new Error("batches are refused before they are executed");
+        const frames = sseFrames(result, {
+          requestId: exchange.id,
+          signal: exchange.abort.signal,
+          timers: options.timers,
+          masker: options.masker,
+          takeCursor: cursors.get(exchange)?.takeCursor ?? null,
+          onFrame: () => options.metrics.frames.inc({ transport: "sse" }),
+        });
+        const body = new fetchAPI.ReadableStream<Uint8Array>({
+          pull: async (controller) => {
+            const frame = await frames.next();
+            if (frame.done === true) controller.close();
+            else controller.enqueue(encoder.encode(frame.value));
+          },
+          cancel: () => exchange.abort.abort(),
+        });
+        return new fetchAPI.Response(body, { status: 200, headers: streamHeaders });
+      }, "text/event-stream");
+    },
+  };
+}
+
+const encoder = new TextEncoder();
+
+const streamHeaders = {
+  "content-type": "text/event-stream; charset=utf-8",
+  "cache-control": "no-cache, no-transform",
+  // nginx would otherwise collect frames until its buffer is full.
+  "x-accel-buffering": "no",
+} as const;
+
+export function acceptsStream(accept: string | null | undefined): boolean {
+  return accept?.toLowerCase().includes("text/event-stream") === true;
+}
