@@ -27,6 +27,7 @@ import { insertPlannedNodes, lockNodes, type PlannedNode, saveNodes } from "../s
 import { listPatients, type Patient, summarizePatients } from "../store/notable.ts";
 import { setTasks, wantNodesDeleted } from "../store/task.ts";
 import { readClock, type Store, type Tx, transaction } from "../store/transaction.ts";
+import { abandonNodes, listUnreachable } from "../store/tombstone.ts";
 import { liveHosts } from "../store/worker.ts";
 import type { Database } from "../store/database.ts";
 import { type JobCursor, readJobCursors } from "../store/job.ts";
@@ -149,7 +150,9 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
   }
   rates.set(id, rate);
   const unfinished = plan.create > windowRows || plan.remove > windowRows || plan.heal > windowRows || spreading.length > 0 || !stillWanted;
-  const again = unfinished ? now : plan.lookAgainAtMs === null ? null : new Date(plan.lookAgainAtMs);
+  // What is given up changes nothing that would wake the planner: it looks again.
+  const abandoning = cluster.deleting && cluster.abandon;
+  const again = abandoning ? new Date(nowMs + 500) : unfinished ? now : plan.lookAgainAtMs === null ? null : new Date(plan.lookAgainAtMs);
   await settleDue(db, id, due.leasedUntil, again);
 }
 
@@ -178,7 +181,8 @@ async function jobsLeft(db: Database, id: ClusterId, jobs: readonly OpenAction[]
 async function apply(deps: PlannerDeps, due: DueCluster, cluster: PlannedCluster, plan: ClusterPlan<ActionId>, hosts: readonly Host[] | null, jobs: Jobs): Promise<boolean> {
   const { store, lanes } = deps;
   const create = Math.min(plan.create, windowRows);
-  if (jobs.open.length === 0 && idle(cluster, plan)) return true;
+  const abandoning = cluster.deleting && cluster.abandon && !plan.forget;
+  if (jobs.open.length === 0 && !abandoning && idle(cluster, plan)) return true;
   const firstIndex = create > 0 ? await takeIndexes(store.db, cluster.id, create) : 0;
   return transaction(store, async (tx) => {
     await checkLanes(tx.db, new Map([[due.lane, lanes.held.get(due.lane) ?? 0n]]));
@@ -187,6 +191,7 @@ async function apply(deps: PlannerDeps, due: DueCluster, cluster: PlannedCluster
     const quiet: Tx = { ...tx, markDue: () => undefined };
     const now = await tx.now();
     if (create > 0) await insertPlannedNodes(quiet, now, newMembers(cluster, firstIndex, create, hosts, store.runtime.entropy));
+    if (cluster.deleting && cluster.abandon) await abandonNodes(quiet, now, await lockNodes(tx.db, await listUnreachable(tx.db, cluster.id, windowRows)));
     if (plan.remove > 0) await removeMembers(quiet, now, cluster, Math.min(plan.remove, windowRows));
     if (plan.heal > 0) await heal(quiet, now, cluster, plan, store.runtime.entropy);
     await stepActions(quiet, now, plan.actions);

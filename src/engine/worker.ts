@@ -10,6 +10,7 @@ import type { Wake } from "../store/wake.ts";
 import { startExecutor } from "./executor.ts";
 import { createLaneBook } from "./lane-book.ts";
 import { startCleaner } from "./maintenance/cleaner.ts";
+import { startCollector } from "./maintenance/collector.ts";
 import { startHostWatch } from "./maintenance/host-watch.ts";
 import { startObserver } from "./maintenance/observer.ts";
 import { startProber } from "./maintenance/prober.ts";
@@ -90,10 +91,11 @@ export function startWorker(deps: WorkerDeps): Worker {
   const observer = startObserver({ store, lanes, outbox, drivers, hostId: deps.host.id, logger });
   const prober = startProber({ store, lanes, specs, outbox, logger });
   const cleaner = startCleaner({ store, lanes, logger });
+  const collector = startCollector({ store, lanes, specs, logger, installation: deps.installation, signal: () => calls.signal });
   const hosts = startHostWatch({ store, lanes, logger });
   return {
     stop: async () => {
-      await Promise.all([planner.stop(), executor.stop(), observer.stop(), prober.stop(), cleaner.stop(), hosts.stop()]);
+      await Promise.all([planner.stop(), executor.stop(), observer.stop(), prober.stop(), cleaner.stop(), collector.stop(), hosts.stop()]);
       // What was begun is broken off; outcomes that have come are still written, while the lanes are ours.
       calls.abort();
       await outbox.stop();
