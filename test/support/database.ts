@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { sql } from "kysely";
 import pg from "pg";
 import { inject, TestRunner } from "vitest";
 
@@ -16,6 +17,8 @@ export interface TestDatabase {
   readonly superuserUrl: string;
   readonly name: string;
   readonly db: Database;
+  /** What the other connections to it are called, besides those of `db`. */
+  connections(): Promise<string[]>;
   /** Ends the pool and removes the database, unless a test failed. */
   drop(): Promise<void>;
 }
@@ -40,6 +43,12 @@ export async function createTestDatabase(options: TestDatabaseOptions = {}): Pro
     superuserUrl,
     name,
     db,
+    connections: async () => {
+      const { rows } = await sql<{ name: string }>`
+        /* test.connections */ select application_name as name from pg_stat_activity
+         where datname = ${name} and backend_type = 'client backend' and application_name <> 'test'`.execute(db);
+      return rows.map((row) => row.name);
+    },
     drop: async () => {
       if (dropped) return;
       dropped = true;
