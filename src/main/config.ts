@@ -38,6 +38,30 @@ export interface Config {
   readonly graphiql: boolean | null;
   readonly logLevel: LogLevel;
   readonly limits: Limits;
+  /** What our own processes and the members of `process` get of the environment. */
+  readonly environment: BaseEnvironment;
+}
+
+/** Where things are found and in which language; nothing that could be a secret. */
+export interface BaseEnvironment {
+  readonly PATH: string;
+  readonly HOME?: string;
+  readonly LANG?: string;
+  readonly TMPDIR?: string;
+}
+
+/** What our own child processes get besides: how Node.js behaves and finds certificates, and where `pg` finds its files. */
+const inherited = ["LC_ALL", "TZ", "TERM", "NODE_OPTIONS", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR", "PGPASSFILE", "PGSSLROOTCERT"] as const;
+
+/** The environment of our own child processes: secrets travel another way (`part.ts`). */
+export function childEnvironment(env: Environment): Record<string, string> {
+  const kept = inherited.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]]));
+  return { ...Object.fromEntries(kept), ...baseEnvironment(env) };
+}
+
+function baseEnvironment(env: Environment): BaseEnvironment {
+  const { PATH, HOME, LANG, TMPDIR } = { PATH: env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin", HOME: env["HOME"], LANG: env["LANG"], TMPDIR: env["TMPDIR"] };
+  return { PATH, ...(HOME === undefined ? {} : { HOME }), ...(LANG === undefined ? {} : { LANG }), ...(TMPDIR === undefined ? {} : { TMPDIR }) };
 }
 
 export interface Setting {
@@ -118,6 +142,7 @@ export function readConfig(env: Environment, cwd: string = process.cwd()): ReadC
     graphiql: take<boolean | null>("MUSTER_GRAPHIQL", read.onOff, null),
     logLevel: take("MUSTER_LOG_LEVEL", (given) => read.oneOf(given, logLevels), "info"),
     limits: readLimits(env, mistakes),
+    environment: baseEnvironment(env),
   };
   if (config.directUrl !== null && config.databaseUrl === null) mistakes.push("MUSTER_DIRECT_URL is set without DATABASE_URL: it names the same database past a pooler");
   if (mistakes.length > 0) {
@@ -165,10 +190,6 @@ function warningsAbout(env: Environment): string[] {
 function nearest(name: string, known: ReadonlySet<string>): string {
   const near = [...known].map((other) => ({ other, distance: read.distance(name, other) })).sort((a, b) => a.distance - b.distance)[0];
   return near !== undefined && near.distance <= 3 ? ` (${near.other}?)` : "";
-}
-
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
 /** The settings as a Markdown table, for the README. */

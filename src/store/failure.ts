@@ -25,7 +25,7 @@ const absences: ReadonlySet<string> = new Set([
   "53300", // too_many_connections
 ]);
 
-function sqlState(error: unknown): string | undefined {
+export function sqlState(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.code : undefined;
 }
 

@@ -1,0 +1,76 @@
+/** A part's own side: begins when its supervisor says so, and ends when it says so or is gone. */
+import { startApi } from "./api.ts";
+import { Complaint, sentenceOf } from "./complaint.ts";
+import { createLogger } from "./logger.ts";
+import { isOrder, type Notice, type PartSettings, type RunningPart } from "./part.ts";
+import { startWorkerPart } from "./worker.ts";
+
+/** How long a part may take to end in order once its supervisor is gone, ms. */
+const orphanMs = 3_000;
+/** The pipe's end tells it at once; this look is for a supervisor that died before the pipe stood, ms. */
+const lookForParentMs = 1_000;
+
+export function startPart(settings: PartSettings): Promise<RunningPart> {
+  return settings.kind === "api" ? startApi(settings) : startWorkerPart(settings);
+}
+
+/** Runs until told to end. The process ends with it. */
+export function runAsChild(): void {
+  if (process.send === undefined) throw new Complaint("This is a part of `muster start` and does not run by itself: use `muster api` or `muster worker`.");
+  // A terminal's Ctrl-C reaches the whole group; in which order things end is the supervisor's to say.
+  for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => undefined);
+  let running: Promise<RunningPart> | null = null;
+  let ending = false;
+  const end = (code: number): void => {
+    if (ending) return;
+    ending = true;
+    // Not unref'd: it is what ends a part that does not end by itself.
+    setTimeout(() => process.exit(code), orphanMs * 3);
+    void stopAndExit(running, code);
+  };
+  const parent = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== parent) end(0);
+  }, lookForParentMs).unref();
+  process.on("disconnect", () => {
+    setTimeout(() => process.exit(0), orphanMs);
+    end(0);
+  });
+  process.on("SIGTERM", () => end(0));
+  process.on("message", (message) => {
+    if (!isOrder(message)) return;
+    if (message.order === "stop") return end(0);
+    process.title = `muster ${message.settings.name}`;
+    running = begin(message.settings);
+  });
+}
+
+async function begin(settings: PartSettings): Promise<RunningPart> {
+  const logger = createLogger({ level: settings.config.logLevel, process: settings.name, file: settings.logFile });
+  try {
+    const part = await startPart(settings);
+    tell({ notice: "ready", url: part.url });
+    return part;
+  } catch (error) {
+    if (error instanceof Complaint) tell({ notice: "failed", sentence: error.message });
+    else logger.error({ err: error, reason: sentenceOf(error) }, "Could not start");
+    // What was opened half-way ends with the process; the message above must have left it before.
+    process.exitCode = 1;
+    process.disconnect?.();
+    return new Promise(() => undefined);
+  }
+}
+
+function tell(notice: Notice): void {
+  // The supervisor may be gone this very moment: then `disconnect` says so.
+  process.send?.(notice, undefined, undefined, () => undefined);
+}
+
+async function stopAndExit(running: Promise<RunningPart> | null, code: number): Promise<void> {
+  try {
+    await (await running)?.stop();
+    process.exit(process.exitCode ?? code);
+  } catch {
+    process.exit(1);
+  }
+}

@@ -1,0 +1,186 @@
+/** `muster doctor`: looks at everything Muster stands on, says what is wrong and what to do about it. Changes nothing. */
+import { accessSync, constants, existsSync, statSync } from "node:fs";
+import { createServer } from "node:net";
+import { processUnavailable } from "../drivers/process/host.ts";
+import { readInstallation } from "../store/installation.ts";
+import { schemaState } from "../store/migrate.ts";
+import { countWaitingMarkers, readServerFacts, readWorkerFacts, type ServerFacts } from "../store/server.ts";
+import type { Store } from "../store/transaction.ts";
+import { createVault } from "../store/vault.ts";
+import { Complaint, sentenceOf } from "./complaint.ts";
+import { type Config, readConfig } from "./config.ts";
+import { adminTokenFile, secretKeyFile, storedSecretKey } from "./data-folder.ts";
+import { findDatabase, withStore } from "./database.ts";
+import { nameOfDatabase, objectionsTo, schemaObjection } from "./database-complaint.ts";
+import { currentOwner } from "./owner-lock.ts";
+import { readState } from "./postgres-place.ts";
+import { realRuntime } from "./runtime.ts";
+import { checkSecretKey } from "./secret-key.ts";
+import { musterVersion } from "./version.ts";
+
+type Verdict = "good" | "note" | "wrong";
+interface Finding {
+  readonly verdict: Verdict;
+  readonly subject: string;
+  readonly sentence: string;
+}
+type Say = (verdict: Verdict, subject: string, sentence: string) => void;
+
+/** A worker that is silent for so long is not there, ms. */
+const silentMs = 5_000;
+/** Clocks that differ by more make logs hard to read; order never depends on them, ms. */
+const skewMs = 2_000;
+/** What a running sequencer leaves waiting at most, for a moment. */
+const waitingMarkers = 1_000;
+
+const marks: Record<Verdict, string> = { good: "ok   ", note: "note ", wrong: "WRONG" };
+
+/** @returns the exit code: 1 where something is wrong */
+export async function runDoctor(environment: Readonly<Record<string, string | undefined>>): Promise<number> {
+  process.title = "muster doctor";
+  const findings: Finding[] = [];
+  const say: Say = (verdict, subject, sentence) => {
+    findings.push({ verdict, subject, sentence });
+    process.stdout.write(`${marks[verdict]} ${subject.padEnd(12)} ${sentence.replaceAll("\n", `\n${" ".repeat(19)}`)}\n`);
+  };
+  checkNode(say);
+  const config = checkSettings(environment, say);
+  if (config !== null) {
+    const running = checkFolder(config, say);
+    await checkPort(config, running, say);
+    checkProcesses(config, say);
+    await checkDatabase(config, running, say);
+  }
+  const wrong = findings.filter(({ verdict }) => verdict === "wrong").length;
+  process.stdout.write(wrong === 0 ? "All is well.\n" : `${wrong === 1 ? "One thing is" : `${wrong} things are`} wrong.\n`);
+  return wrong === 0 ? 0 : 1;
+}
+
+function checkNode(say: Say): void {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  const good = major > 20 || (major === 20 && minor >= 19);
+  say(good ? "good" : "wrong", "program", `Muster ${musterVersion()} on Node.js ${process.versions.node}${good ? "" : "; it needs 20.19 or newer"}`);
+}
+
+function checkSettings(environment: Readonly<Record<string, string | undefined>>, say: Say): Config | null {
+  try {
+    const { config, warnings } = readConfig(environment);
+    say("good", "settings", "can be read");
+    for (const warning of warnings) say("note", "settings", warning);
+    for (const name of ["DATABASE_URL", "MUSTER_DIRECT_URL", "MUSTER_SECRET_KEY", "MUSTER_ADMIN_TOKEN"]) {
+      if (environment[name]) say("note", "settings", `${name} stands in the environment, where other processes of this user can read it. ${name}_FILE names a file instead.`);
+    }
+    return config;
+  } catch (error) {
+    say("wrong", "settings", sentenceOf(error));
+    return null;
+  }
+}
+
+/** Returns whether a Muster runs on the folder. */
+function checkFolder({ data, adminToken }: Config, say: Say): boolean {
+  if (!existsSync(data)) {
+    say("note", "data folder", `${data} does not exist yet; the first start makes it`);
+    return false;
+  }
+  try {
+    accessSync(data, constants.R_OK | constants.W_OK | constants.X_OK);
+    say("good", "data folder", data);
+  } catch (error) {
+    say("wrong", "data folder", `${data} cannot be used by this user: ${sentenceOf(error)}`);
+    return false;
+  }
+  for (const file of [adminTokenFile(data), secretKeyFile(data)]) {
+    const mode = statSync(file, { throwIfNoEntry: false })?.mode ?? 0;
+    if ((mode & 0o077) !== 0) say("wrong", "data folder", `${file} can be read by other users: chmod 600 it`);
+  }
+  if (adminToken === null && !existsSync(adminTokenFile(data))) say("note", "token", "there is no admin-token file here; `muster token create --local` makes a token if all are lost");
+  const owner = currentOwner(data);
+  say("good", "owner", owner === null ? "no `muster start` runs on this folder" : `${owner.command} (process ${owner.pid}) has run since ${owner.since}`);
+  return owner !== null;
+}
+
+function checkPort({ host, port }: Config, running: boolean, say: Say): Promise<void> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    const tell = (verdict: Verdict, sentence: string): void => {
+      say(verdict, "port", sentence);
+      resolve();
+    };
+    probe.once("error", (error) => {
+      if (running && "code" in error && error.code === "EADDRINUSE") tell("good", `${host}:${port} is in use, by the Muster that runs as it seems`);
+      else tell("wrong", `the API cannot listen on ${host}:${port}: ${error.message}. Set MUSTER_HOST and MUSTER_PORT`);
+    });
+    probe.listen({ host, port }, () => probe.close(() => tell("good", `${host}:${port} is free`)));
+  });
+}
+
+function checkProcesses({ environment, process: setting }: Config, say: Say): void {
+  const reason = processUnavailable(environment.PATH);
+  if (reason === null) say("good", "processes", `members of the type process can run here (MUSTER_PROCESS is ${setting === null ? "not set" : String(setting)})`);
+  else say("note", "processes", `members of the type process cannot run here: ${reason}`);
+}
+
+async function checkDatabase(config: Config, running: boolean, say: Say): Promise<void> {
+  let url: string;
+  try {
+    url = findDatabase(config);
+  } catch (error) {
+    const embedded = readState(config.data);
+    if (running) say("wrong", "database", sentenceOf(error));
+    else say("note", "database", embedded === null ? "the embedded PostgreSQL is made by the first start" : `the embedded PostgreSQL in ${embedded.folder} does not run; start Muster to have it checked`);
+    return;
+  }
+  try {
+    await withStore(url, realRuntime(), (store) => checkServer(store, url, config, say));
+  } catch (error) {
+    say("wrong", "database", error instanceof Complaint ? error.message : `${nameOfDatabase(url)}: ${sentenceOf(error)}`);
+  }
+}
+
+async function checkServer(store: Store, url: string, config: Config, say: Say): Promise<void> {
+  const facts = await readServerFacts(store.db);
+  const objections = objectionsTo(facts);
+  for (const objection of objections) say("wrong", "database", objection);
+  if (objections.length === 0) say("good", "database", `PostgreSQL ${facts.version} at ${nameOfDatabase(url)}, as ${facts.role}${facts.encrypted ? ", encrypted" : ""}`);
+  checkDurability(facts, config, say);
+  const state = await schemaState(store.db);
+  const objection = schemaObjection(state, url);
+  say(objection === null ? "good" : "wrong", "schema", objection ?? "is this version's");
+  if (state === "current") await checkInstallation(store, config, nameOfDatabase(url), say);
+}
+
+function checkDurability(facts: ServerFacts, config: Config, say: Say): void {
+  if (facts.fsync !== "on") say("wrong", "database", "fsync is off: a crash can lose what was promised. Turn it on");
+  if (facts.synchronousCommit === "off") say("wrong", "database", "synchronous_commit is off: a crash can lose what was promised. Turn it on");
+  if (facts.superuser && config.databaseUrl !== null) say("note", "database", `${facts.role} is a superuser; Muster needs none`);
+  const skew = Math.abs(Date.now() - facts.nowMs);
+  say(skew > skewMs ? "note" : "good", "clocks", `this machine's and PostgreSQL's differ by ${Math.round(skew)} ms${skew > skewMs ? ": let both follow the same time server" : ""}`);
+  const free = facts.maxConnections - facts.connections;
+  const wanted = 20 + 12 * config.workers;
+  if (free < wanted) say("note", "database", `${free} of ${facts.maxConnections} connections are free; an API process and ${config.workers} workers may take ${wanted}`);
+}
+
+async function checkInstallation(store: Store, config: Config, database: string, say: Say): Promise<void> {
+  const key = config.secretKey ?? storedSecretKey(config.data);
+  const { secretCheck } = await readInstallation(store.db);
+  if (key === null) say(secretCheck === null ? "note" : "wrong", "secret key", secretCheck === null ? "is made by the first start" : "is not here: bring the file secret-key, or set MUSTER_SECRET_KEY");
+  else {
+    try {
+      if (secretCheck !== null) await checkSecretKey(store.db, createVault(key), database);
+      say("good", "secret key", "opens this database's secrets");
+    } catch (error) {
+      say("wrong", "secret key", sentenceOf(error));
+    }
+  }
+  const workers = await readWorkerFacts(store.db);
+  for (const worker of workers) {
+    const silent = worker.silentMs > silentMs;
+    const what = `process ${worker.pid} on ${worker.host}, ${worker.lanes} lanes${worker.draining ? ", draining" : ""}`;
+    say(silent ? "wrong" : "good", "worker", silent ? `${what}: silent for ${Math.round(worker.silentMs / 1000)} s. Is it frozen, or cut off from the database?` : what);
+  }
+  if (workers.length === 0) say("note", "worker", "there is none: what is wanted is noted down, and nothing is done about it");
+  const waiting = await countWaitingMarkers(store.db);
+  const stuck = waiting > waitingMarkers || (waiting > 0 && workers.length === 0);
+  say(stuck ? "wrong" : "good", "ledger", stuck ? `${waiting} transactions wait for a position: no worker or API process follows the ledger` : "is followed");
+}

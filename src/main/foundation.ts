@@ -1,0 +1,77 @@
+/** What an API process and a worker have in common: database, wake-ups, vault, drivers, runtime and log, made once per process. */
+import { hostname } from "node:os";
+import type { Logger, Runtime } from "../core/runtime.ts";
+import type { DriverCatalog } from "../drivers/driver.ts";
+import { readHostIncarnation } from "../drivers/process/host.ts";
+import { type Database, openDatabase } from "../store/database.ts";
+import { readInstallation } from "../store/installation.ts";
+import { schemaState } from "../store/migrate.ts";
+import { openSession, type Session } from "../store/session.ts";
+import { createVault, type Vault } from "../store/vault.ts";
+import { createWake, type Wake } from "../store/wake.ts";
+import { Complaint } from "./complaint.ts";
+import { complaintAbout, nameOfDatabase, schemaObjection } from "./database-complaint.ts";
+import { buildDrivers } from "./driver-catalog.ts";
+import { createLogger } from "./logger.ts";
+import type { PartSettings } from "./part.ts";
+import { realRuntime } from "./runtime.ts";
+import { checkSecretKey } from "./secret-key.ts";
+
+export interface Foundation {
+  readonly runtime: Runtime;
+  readonly logger: Logger;
+  readonly db: Database;
+  readonly wake: Wake;
+  readonly vault: Vault;
+  readonly drivers: DriverCatalog;
+  readonly installation: string;
+  readonly host: { readonly id: PartSettings["hostId"]; readonly name: string; readonly incarnation: string };
+  /** What this process's connections are called; unique to it. */
+  readonly applicationName: string;
+  openSession(): Promise<Session>;
+  close(): Promise<void>;
+}
+
+/** @throws Complaint where the database cannot be used, is of another age, or was sealed with another key */
+export async function layFoundation(settings: PartSettings, poolSize: number): Promise<Foundation> {
+  const { config, databaseUrl, directUrl } = settings;
+  const runtime = realRuntime();
+  const logger = createLogger({ level: config.logLevel, process: settings.name, file: settings.logFile });
+  // PostgreSQL cuts names at 63 bytes; the pid must survive that.
+  const applicationName = `muster ${settings.name} ${process.pid}@${hostname().slice(0, 30)}`;
+  const db = openDatabase({
+    url: databaseUrl,
+    size: poolSize,
+    applicationName,
+    onIdleError: (error) => logger.debug({ reason: error.message }, "An idle connection broke"),
+  });
+  try {
+    const objection = schemaObjection(await schemaState(db), databaseUrl);
+    if (objection !== null) throw new Complaint(objection);
+    const { id: installation } = await readInstallation(db);
+    const vault = createVault(settings.secretKey);
+    await checkSecretKey(db, vault, nameOfDatabase(databaseUrl));
+    const drivers = buildDrivers(settings, { ...runtime, logger });
+    const wake = createWake(db, runtime);
+    return {
+      runtime,
+      logger,
+      db,
+      wake,
+      vault,
+      drivers,
+      installation,
+      host: { id: settings.hostId, name: hostname(), incarnation: readHostIncarnation() ?? `unknown since ${Date.now()}` },
+      applicationName,
+      openSession: () => openSession({ url: directUrl, applicationName }),
+      close: async () => {
+        await Promise.all([...drivers.values()].map((driver) => driver.close?.()));
+        await wake.close();
+        await db.destroy();
+      },
+    };
+  } catch (error) {
+    await db.destroy();
+    throw complaintAbout(error, databaseUrl) ?? error;
+  }
+}

@@ -1,0 +1,58 @@
+#!/usr/bin/env node
+/** The program. Says what there is to run; each command's work is in a file of its own. */
+import { Command, Option } from "commander";
+import { runAsChild } from "./child.ts";
+import { Complaint } from "./complaint.ts";
+import { readConfig } from "./config.ts";
+import { runDoctor } from "./doctor.ts";
+import { runMigrate, runPart, runTokenCreate } from "./single.ts";
+import { runDemo } from "./demo.ts";
+import { runStart } from "./start-command.ts";
+import { musterVersion } from "./version.ts";
+
+function program(): Command {
+  const muster = new Command("muster").description("Say what a group of like machines should be, and watch it stay so.").version(musterVersion());
+  muster.exitOverride((exit) => {
+    process.exit(exit.exitCode);
+  });
+  muster
+    .command("start")
+    .description("everything on this machine: PostgreSQL (unless DATABASE_URL is set), migrations, the API, workers")
+    .option("--demo", "make a cluster of five small servers and show it live; its data is in $MUSTER_DATA/demo, emptied first")
+    .action(async ({ demo }: { demo?: true }) => finish(demo === true ? await runDemo(settings()) : await runStart(settings())));
+  muster.command("api").description("one API process, on the database that DATABASE_URL names").action(async () => finish(await runPart("api", settings())));
+  muster.command("worker").description("one worker, on the database that DATABASE_URL names").action(async () => finish(await runPart("worker", settings())));
+  muster.command("migrate").description("bring the database to this version, and end").action(async () => finish(await runMigrate(settings())));
+  muster.command("doctor").description("check everything, and say what is wrong and what to do about it").action(async () => finish(await runDoctor(process.env)));
+  const token = muster.command("token").description("API tokens");
+  token
+    .command("create")
+    .description("make a token straight on the database, for when all are lost; prints its secret")
+    .requiredOption("--local", "work on the database itself")
+    .option("--project <name>", "the project it belongs to", "default")
+    .option("--name <name>", "what it is called in lists", `local-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}`)
+    .addOption(new Option("--role <role>", "what it may do").choices(["READER", "MEMBER", "ADMIN", "OPERATOR"]).default("OPERATOR"))
+    .action(async (options: { project: string; name: string; role: string }) => finish(await runTokenCreate(settings(), options)));
+  muster.command("part", { hidden: true }).action(() => runAsChild());
+  return muster;
+}
+
+function settings(): ReturnType<typeof readConfig>["config"] {
+  const { config, warnings } = readConfig(process.env);
+  for (const warning of warnings) process.stderr.write(`muster: ${warning}\n`);
+  return config;
+}
+
+/** Nothing may hold the process up that is not worth waiting for: an idle socket, a timer of a library. */
+function finish(code: number): void {
+  process.exit(code);
+}
+
+function fail(error: unknown): never {
+  if (error instanceof Complaint) process.stderr.write(`muster: ${error.message}\n`);
+  else process.stderr.write(`muster: This is a bug in Muster, please report it.\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.exit(1);
+}
+
+process.on("uncaughtException", fail);
+program().parseAsync().catch(fail);

@@ -1,0 +1,27 @@
+/** The composition root of a worker: the engine, and a candidate for the sequencer. */
+import { startSequencer } from "../engine/sequencer.ts";
+import { startWorker } from "../engine/worker.ts";
+import type { Store } from "../store/transaction.ts";
+import { layFoundation } from "./foundation.ts";
+import type { PartSettings, RunningPart } from "./part.ts";
+import { musterVersion } from "./version.ts";
+
+/** Connections of its pool: planner, executor, outbox and the watches, each with one at a time; its sessions come on top. */
+const poolSize = 8;
+
+export async function startWorkerPart(settings: PartSettings): Promise<RunningPart> {
+  const foundation = await layFoundation(settings, poolSize);
+  const { db, runtime, wake, logger, vault, drivers, openSession, installation, host, applicationName } = foundation;
+  const store: Store = { db, runtime, wake, writer: 0 };
+  const sequencer = startSequencer({ store, openSession, logger });
+  const worker = startWorker({ db, runtime, wake, openSession, drivers, vault, logger, installation, host, applicationName, pid: process.pid, version: musterVersion() });
+  logger.info({ host: host.name }, "The worker is there");
+  return {
+    url: null,
+    stop: async () => {
+      await worker.stop();
+      await sequencer.stop();
+      await foundation.close();
+    },
+  };
+}
