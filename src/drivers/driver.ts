@@ -67,6 +67,8 @@ export interface DriverError {
   readonly code: string;
   /** For people; no secrets. */
   readonly message: string;
+  /** This epoch is used up for certain and nothing of it runs: the next attempt must use the next one. */
+  readonly epochClosed?: boolean;
 }
 
 /** What is there after an effect. */

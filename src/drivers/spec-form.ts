@@ -1,7 +1,7 @@
 /** Specs by zod: one schema says what is accepted, what is filled in, and what users are shown. Every problem at once, with its path. */
 import { z } from "zod";
 import type { InputIssue } from "../core/errors.ts";
-import { safeJson, type JsonObject } from "../core/json.ts";
+import { safeJson, safeText, type JsonObject } from "../core/json.ts";
 import { isJsonObject } from "../core/secret.ts";
 import type { SpecResult } from "./driver.ts";
 
@@ -13,10 +13,20 @@ export function schemaOf(form: z.ZodType): JsonObject {
 }
 
 /** Checks a spec. The messages never repeat a value: it may be a secret. */
-export function parseForm<T extends JsonObject>(form: z.ZodType<T>, input: JsonObject, more: (spec: T) => readonly InputIssue[] = () => []): SpecResult {
+export function parseForm<T>(form: z.ZodType<T>, input: JsonObject, more: (spec: T) => readonly InputIssue[] = () => []): SpecResult {
   const parsed = form.safeParse(input);
   if (!parsed.success) return { spec: input, issues: parsed.error.issues.flatMap((issue) => issuesOf(issue)) };
-  return { spec: parsed.data, issues: more(parsed.data) };
+  // Through its text: what is absent is left out, as it will be when it is stored.
+  const spec: JsonObject = JSON.parse(JSON.stringify(parsed.data));
+  return { spec, issues: more(parsed.data) };
+}
+
+/** A text that can be stored and handed to a system call. */
+export function storableText(maxLength: number): z.ZodString {
+  return z
+    .string()
+    .max(maxLength)
+    .refine((text) => safeText(text, maxLength) === text.slice(0, maxLength), { message: "must not hold NUL or half of a surrogate pair" });
 }
 
 function issuesOf(issue: z.core.$ZodIssue, above: readonly PropertyKey[] = []): InputIssue[] {

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { SpecResult } from "../driver.ts";
 import type { JsonObject } from "../../core/json.ts";
-import { parseForm, schemaOf } from "../spec-form.ts";
+import { parseForm, schemaOf, storableText } from "../spec-form.ts";
 
 /** A day: longer than anybody would watch. */
 const longestMs = 86_400_000;
@@ -12,7 +12,7 @@ const span = z.strictObject({ min: ms, max: ms }).refine((value) => value.min <=
 const duration = z.union([ms, span], {
   error: "must be a whole number of milliseconds from 0 to 86400000, or {min, max} of such numbers with min ≤ max",
 });
-const label = z.string().min(1).max(128);
+const label = storableText(128).min(1);
 
 const form = z.strictObject({
   createMs: duration.default(0).meta({ description: "How long making a member takes." }),

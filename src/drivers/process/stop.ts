@@ -1,0 +1,65 @@
+/** Taking one member away: close the epoch, ask it to stop, then make it. */
+import type { DriverNode } from "../driver.ts";
+import { CallFailed } from "../outcome-stream.ts";
+import { isRunning, killRemains, remainsOf, signalGroup } from "./liveness.ts";
+import { removeLog } from "./log.ts";
+import { releasePorts } from "./port.ts";
+import type { MemberRecord } from "./record.ts";
+import { readProcessSpec } from "./spec.ts";
+import { closeFence, fencedEpochs, isGone, markGone } from "./state.ts";
+import type { ProcessWorld } from "./world.ts";
+
+/** Looks at the process grow rarer up to this, ms. */
+const slowestGlanceMs = 50;
+
+export interface Stop {
+  readonly signal: NodeJS.Signals;
+  readonly graceMs: number;
+}
+
+/** Leaves nothing of this epoch or an older one, and lets nobody start this one any more. */
+export async function removeMember(world: ProcessWorld, node: DriverNode, signal: AbortSignal): Promise<null> {
+  await closeFence(world.state, node.id, node.epoch);
+  const { stop } = readProcessSpec(node.spec);
+  const epochs = (await fencedEpochs(world.state, node.id)).filter((epoch) => epoch <= node.epoch);
+  await Promise.all(epochs.map((epoch) => removeLife(world, { id: node.id, epoch }, stop, signal)));
+  for (const epoch of epochs.slice(0, -1)) await removeLog(world.state, node.id, epoch);
+  return null;
+}
+
+async function removeLife(world: ProcessWorld, life: Pick<DriverNode, "id" | "epoch">, stop: Stop, signal: AbortSignal): Promise<void> {
+  if (await isGone(world.state, life.id, life.epoch)) return;
+  const fence = await closeFence(world.state, life.id, life.epoch);
+  if (fence.kind === "member") {
+    await stopProcess(world, fence, stop, signal);
+    await releasePorts(world.state, fence.ports.values());
+  }
+  await markGone(world.state, life.id, life.epoch);
+}
+
+/** Signals the process group, waits for its grace, kills what is left. Resolves when nothing runs any more. */
+export async function stopProcess(world: ProcessWorld, record: MemberRecord, stop: Stop, signal: AbortSignal): Promise<void> {
+  if (isRunning(record, world.incarnation)) {
+    signalGroup(record, world.incarnation, stop.signal);
+    await untilTrue(world, () => !isRunning(record, world.incarnation), stop.graceMs, signal);
+    // Whoever takes this over begins the grace again; nobody is killed because a worker is in a hurry.
+    if (signal.aborted && isRunning(record, world.incarnation)) throw stillRunning();
+  }
+  killRemains(record, world.incarnation);
+  // Killed processes are gone within a moment, unless the kernel holds them in a call to a device.
+  await untilTrue(world, () => remainsOf(record, world.incarnation).length === 0, Number.POSITIVE_INFINITY, signal);
+  if (remainsOf(record, world.incarnation).length > 0) throw stillRunning();
+}
+
+function stillRunning(): CallFailed {
+  return new CallFailed({ class: "transient", code: "STILL_RUNNING", message: "it was told to stop and still runs" });
+}
+
+async function untilTrue(world: ProcessWorld, condition: () => boolean, forMs: number, signal: AbortSignal): Promise<void> {
+  const until = world.clock.monotonicMs() + forMs;
+  for (let glanceMs = 1; !condition() && !signal.aborted; glanceMs = Math.min(slowestGlanceMs, glanceMs * 2)) {
+    const left = until - world.clock.monotonicMs();
+    if (left <= 0) return;
+    await world.timers.wait(Math.min(glanceMs, left), signal);
+  }
+}

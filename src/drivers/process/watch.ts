@@ -1,0 +1,98 @@
+/**
+ * Deaths, told as they happen. The shim writes an exit code into one folder; the kernel tells every worker that watches it, whoever
+ * started the member. Because a notification can be lost, and a shim killed, a sweep every few seconds looks at everything again.
+ * A death is told anew, ever more rarely, until the epoch is deleted: the first telling may come before Muster has written down that the
+ * member was made, or reach a worker that does not own it.
+ */
+import { watch } from "node:fs";
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { NodeId } from "../../core/ids.ts";
+import type { Observation } from "../driver.ts";
+import type { Caretaker } from "./caretaker.ts";
+import { endingOf } from "./ending.ts";
+import { exitOf, isGone, readExit } from "./state.ts";
+import type { ProcessWorld } from "./world.ts";
+
+/** A death is told again after so long, then after twice that, and so on up to the second. */
+const firstRepeatMs = 500;
+const slowestRepeatMs = 60_000;
+
+interface Told {
+  nextAtMs: number;
+  waitMs: number;
+}
+
+export async function* watchExits(world: ProcessWorld, caretaker: Caretaker, signal: AbortSignal): AsyncGenerator<readonly Observation[]> {
+  const told = new Map<string, Told>();
+  const dirty = new Set<string>();
+  let wake = new AbortController();
+  const nudge = (): void => wake.abort();
+  const watcher = watch(world.state.exits, { persistent: false }, (_event, file) => {
+    if (file !== null) dirty.add(file);
+    nudge();
+  });
+  // Without notifications the sweep alone still sees everything, only later.
+  watcher.on("error", (error) => world.logger.warn({ error: error.message }, "exits are no longer notified, only swept"));
+  signal.addEventListener("abort", nudge, { once: true });
+  let sweepAtMs = 0;
+  try {
+    while (!signal.aborted) {
+      if (world.clock.monotonicMs() >= sweepAtMs) {
+        await caretaker.sweep();
+        for (const file of await readdir(world.state.exits)) if (isDue(told, file, world.clock.monotonicMs())) dirty.add(file);
+        sweepAtMs = world.clock.monotonicMs() + world.sweepMs;
+      }
+      const files = [...dirty];
+      dirty.clear();
+      const seen = (await Promise.all(files.map((file) => observationOf(world, told, file)))).filter((each) => each !== null);
+      if (seen.length > 0) yield seen;
+      if (dirty.size > 0) continue;
+      await world.timers.wait(nextLookMs(told, sweepAtMs, world.clock.monotonicMs()), wake.signal);
+      for (const [file, { nextAtMs }] of told) if (nextAtMs <= world.clock.monotonicMs()) dirty.add(file);
+      if (!signal.aborted) wake = new AbortController();
+    }
+  } finally {
+    watcher.close();
+    signal.removeEventListener("abort", nudge);
+  }
+}
+
+function isDue(told: ReadonlyMap<string, Told>, file: string, now: number): boolean {
+  const before = told.get(file);
+  return before === undefined || before.nextAtMs <= now;
+}
+
+function nextLookMs(told: ReadonlyMap<string, Told>, sweepAtMs: number, now: number): number {
+  let next = sweepAtMs;
+  for (const { nextAtMs } of told.values()) next = Math.min(next, nextAtMs);
+  return Math.max(1, next - now);
+}
+
+async function observationOf(world: ProcessWorld, told: Map<string, Told>, file: string): Promise<Observation | null> {
+  const life = exitOf(file);
+  if (life === null) return null;
+  const now = world.clock.monotonicMs();
+  if (!isDue(told, file, now)) return null;
+  const code = await readExit(world.state, life.id, life.epoch);
+  if (code === null) {
+    // Not written yet, or dealt with and removed.
+    told.delete(file);
+    return null;
+  }
+  if (await isGone(world.state, life.id, life.epoch)) {
+    // It was stopped on purpose, and its shim wrote after the deletion had ended.
+    told.delete(file);
+    await rm(join(world.state.exits, file), { force: true });
+    return null;
+  }
+  const waitMs = Math.min(slowestRepeatMs, (told.get(file)?.waitMs ?? firstRepeatMs / 2) * 2);
+  told.set(file, { waitMs, nextAtMs: now + waitMs });
+  return exitObservation(world, life.id, life.epoch);
+}
+
+async function exitObservation(world: ProcessWorld, nodeId: NodeId, epoch: number): Promise<Observation> {
+  const observedAtMs = world.clock.wallMs();
+  const { message } = await endingOf(world.state, nodeId, epoch);
+  return { nodeId, epoch, subject: "WORKLOAD", status: "UNHEALTHY", reason: "EXITED", message, observedAtMs };
+}

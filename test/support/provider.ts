@@ -1,0 +1,75 @@
+/** The provider process of `sim` in tests: starting it, asking its books, and being its client as the driver sees it. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import type { NodeId } from "../../src/core/ids.ts";
+import type { Answer, Effect, Provider, Sight } from "../../src/drivers/sim/provider.ts";
+
+/** What the provider says has happened. */
+export interface Books {
+  readonly alive: readonly { readonly nodeId: NodeId; readonly epoch: number; readonly physicalId: string }[];
+  /** Lives ever begun. */
+  readonly created: number;
+  /** Two lives of one node at the same time: must stay empty. */
+  readonly doubles: readonly { readonly nodeId: NodeId; readonly epochs: readonly number[] }[];
+  /** How often each idempotency key was called. */
+  readonly calls: Readonly<Record<string, number>>;
+}
+
+export interface ProviderProcess {
+  /** For workers in processes of their own: `remoteProvider(url)`. */
+  readonly url: string;
+  readonly provider: Provider;
+  books(): Promise<Books>;
+  control(wish: { readonly kill?: readonly NodeId[]; readonly mute?: number; readonly delayMs?: number }): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const script = fileURLToPath(new URL("./provider-process.mjs", import.meta.url));
+
+export async function startProvider(): Promise<ProviderProcess> {
+  const child = spawn(process.execPath, [script], { stdio: ["pipe", "pipe", "inherit"] });
+  const url = await firstLine(child);
+  return {
+    url,
+    provider: remoteProvider(url),
+    books: () => ask<Books>(`${url}/books`, null),
+    control: async (wish) => {
+      await ask(`${url}/control`, wish);
+    },
+    stop: async () => {
+      const ended = new Promise((resolve) => child.once("exit", resolve));
+      child.kill("SIGKILL");
+      await ended;
+    },
+  };
+}
+
+/** The driver's side of the provider process. */
+export function remoteProvider(url: string): Provider {
+  const call = async <T>(operation: string, effects: readonly Effect[], signal: AbortSignal): Promise<readonly T[]> => {
+    if (effects.length === 0) return [];
+    const body = { effects: effects.map((effect) => ({ ...effect, fence: String(effect.fence) })) };
+    const { answers } = await ask<{ answers: readonly T[] }>(`${url}/${operation}`, body, signal);
+    return answers;
+  };
+  return {
+    create: (effects, signal) => call<Answer>("create", effects, signal),
+    delete: (effects, signal) => call<Answer>("delete", effects, signal),
+    inspect: (effects, signal) => call<Sight>("inspect", effects, signal),
+  };
+}
+
+async function ask<T>(url: string, body: object | null, signal?: AbortSignal): Promise<T> {
+  const init = body === null ? {} : { method: "POST", body: JSON.stringify(body) };
+  const response = await fetch(url, signal === undefined ? init : { ...init, signal });
+  const value: T = await response.json();
+  return value;
+}
+
+function firstLine(child: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    child.once("exit", () => reject(new Error("the provider process ended before it listened")));
+    if (child.stdout !== null) createInterface(child.stdout).once("line", resolve);
+  });
+}
