@@ -16,7 +16,10 @@ const statements = [
      -- A worker that knows no schema as new as this stops at its next step.
      schema_floor integer not null default 1,
      -- The id of the key that seals secrets, and a value sealed with it: a wrong key is found at the start, not at the first use.
-     secret_check jsonb
+     secret_check jsonb,
+     -- The ledger's incarnation for which every node has been read back, and how far that has come for the present one.
+     read_back integer,
+     read_back_after uuid
    )`,
   `create table muster.project (
      id uuid primary key,

@@ -26,6 +26,8 @@ export interface ExecutorDeps {
   readonly installation: string;
   /** Aborted when drivers must not be called any more: stopping, or the lanes may be somebody else's. */
   readonly signal: () => AbortSignal;
+  /** Why nothing may be made or removed just now, or null: then only inspections are carried out. */
+  readonly held: () => string | null;
 }
 
 /** Nodes in flight at most, over all drivers: bounds memory, and how much a takeover finds begun. */
@@ -67,7 +69,7 @@ export function startExecutor(deps: ExecutorDeps): Loop {
       store.db,
       due.map((task) => task.profileId),
     );
-    const chosen = chooseCalls(due, profiles, calls);
+    const chosen = chooseCalls(deps.held() === null ? due : due.filter((task) => verbOf(task) === "inspect"), profiles, calls);
     if (chosen.length === 0) {
       const next = await nextTaskMs(store.db, [...held.keys()]);
       // Due but not chosen: a driver is at its limit, and rings when a call returns.

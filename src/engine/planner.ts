@@ -43,8 +43,8 @@ export interface PlannerDeps {
   readonly logger: Logger;
   /** Tasks were written: the executor should look. */
   readonly onPlanned: () => void;
-  /** Why healing must wait just now, or null. */
-  readonly healingHeld: () => string | null;
+  /** Why nothing may be made, removed or healed just now, or null. */
+  readonly held: () => string | null;
 }
 
 /** Clusters taken in one turn: a round over all that are due, a window each. */
@@ -139,7 +139,7 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
       jobsLeft: await jobsLeft(db, id, jobs, spreading),
       window: Math.min(windowSize(rate.perSecond), 20_000),
       placeable: hosts === null || hosts.length > 0,
-      healingHeld: deps.healingHeld(),
+      held: deps.held(),
     },
     nowMs,
   );

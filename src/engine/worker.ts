@@ -14,6 +14,7 @@ import { startCollector } from "./maintenance/collector.ts";
 import { startHostWatch } from "./maintenance/host-watch.ts";
 import { startObserver } from "./maintenance/observer.ts";
 import { startProber } from "./maintenance/prober.ts";
+import { startReadBack } from "./maintenance/read-back.ts";
 import { startMembership } from "./membership.ts";
 import { startOutbox } from "./outbox.ts";
 import { startPlanner } from "./planner.ts";
@@ -34,8 +35,6 @@ export interface WorkerDeps {
   readonly version: string;
   /** What all connections of this process are called in pg_stat_activity; unique to it. */
   readonly applicationName: string;
-  /** Why healing must wait just now, or null (a restore is being read back). */
-  readonly healingHeld?: () => string | null;
 }
 
 export interface Worker {
@@ -70,8 +69,9 @@ export function startWorker(deps: WorkerDeps): Worker {
       prober.welcome(probed);
     },
   });
-  const executor = startExecutor({ store, lanes, specs, outbox, logger, installation: deps.installation, signal: () => calls.signal });
-  const planner = startPlanner({ store, lanes, specs, logger, onPlanned: () => executor.bell.ring(), healingHeld: deps.healingHeld ?? (() => null) });
+  const executor = startExecutor({ store, lanes, specs, outbox, logger, installation: deps.installation, signal: () => calls.signal, held: () => readBack.held() });
+  const planner = startPlanner({ store, lanes, specs, logger, onPlanned: () => executor.bell.ring(), held: () => readBack.held() });
+  const readBack = startReadBack({ store, lanes, logger, onReleased: ring });
   const membership = startMembership({
     store,
     openSession: deps.openSession,
@@ -82,7 +82,10 @@ export function startWorker(deps: WorkerDeps): Worker {
     version: deps.version,
     applicationName: deps.applicationName,
     onWork: ring,
-    onOut: () => calls.abort(),
+    onOut: () => {
+      calls.abort();
+      readBack.doubt();
+    },
     onIn: () => {
       calls = new AbortController();
       ring();
@@ -95,7 +98,7 @@ export function startWorker(deps: WorkerDeps): Worker {
   const hosts = startHostWatch({ store, lanes, logger });
   return {
     stop: async () => {
-      await Promise.all([planner.stop(), executor.stop(), observer.stop(), prober.stop(), cleaner.stop(), collector.stop(), hosts.stop()]);
+      await Promise.all([planner.stop(), executor.stop(), observer.stop(), prober.stop(), cleaner.stop(), collector.stop(), hosts.stop(), readBack.stop()]);
       // What was begun is broken off; outcomes that have come are still written, while the lanes are ours.
       calls.abort();
       await outbox.stop();

@@ -16,6 +16,8 @@ export interface Tables {
     created_at: Generated<Date>;
     schema_floor: Generated<number>;
     secret_check: NullableJson<JsonObject>;
+    read_back: number | null;
+    read_back_after: NodeId | null;
   };
   "muster.project": {
     id: ProjectId;

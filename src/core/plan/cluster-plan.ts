@@ -53,8 +53,8 @@ export interface Observed<Id> {
   readonly window: number;
   /** False: the profile's driver is bound to hosts, and none is there. */
   readonly placeable: boolean;
-  /** Why healing must not act at all just now (a restore is being read back, …); null: it may. */
-  readonly healingHeld: string | null;
+  /** Why nothing may be made, removed or healed just now (a restore is being read back, …); null: it may. */
+  readonly held: string | null;
 }
 
 export interface ClusterPlan<Id> {
@@ -84,11 +84,11 @@ export function planCluster<Id>(wanted: Wanted, observed: Observed<Id>, nowMs: n
   const standing = unmade + counts.active + counts.updating + counts.recovering + counts.suspended + counts.warning + counts.error + counts.unknown;
   const target = wanted.deleting ? 0 : wanted.desiredCapacity;
   const missing = target - standing;
-  const create = missing > 0 && observed.placeable ? Math.min(missing, Math.max(0, observed.window - unmade)) : 0;
-  const remove = missing < 0 ? Math.min(-missing, Math.max(0, observed.window - counts.deleting)) : 0;
+  const create = missing > 0 && observed.placeable && observed.held === null ? Math.min(missing, Math.max(0, observed.window - unmade)) : 0;
+  const remove = missing < 0 && observed.held === null ? Math.min(-missing, Math.max(0, observed.window - counts.deleting)) : 0;
   const settled = missing === 0 && unmade === 0 && counts.deleting === 0 && counts.updating === 0;
   const forget = wanted.deleting && standing === 0 && counts.deleting === 0;
-  const healable = wanted.deleting || observed.healingHeld !== null ? 0 : observed.patients.waiting;
+  const healable = wanted.deleting || observed.held !== null ? 0 : observed.patients.waiting;
   const braked = applyBrake(
     wanted.desiredCapacity,
     { waiting: healable, doubtful: observed.patients.doubtful, recovering: counts.recovering },
@@ -98,7 +98,7 @@ export function planCluster<Id>(wanted: Wanted, observed: Observed<Id>, nowMs: n
   const active = counts.active + counts.updating + counts.warning + counts.unknown;
   const observedGeneration = settled && !wanted.deleting ? wanted.generation : observed.observedGeneration;
   const status = clusterStatus(wanted, active, observedGeneration > 0);
-  const heldBack = observed.healingHeld === null ? braked.paused : { reason: "HELD", message: observed.healingHeld };
+  const heldBack = observed.held === null ? braked.paused : { reason: "HELD", message: observed.held };
   const conditions = nextConditions(observed.conditions, nowMs, wanted.generation, [
     {
       type: "CONVERGED",
@@ -129,17 +129,17 @@ export function planCluster<Id>(wanted: Wanted, observed: Observed<Id>, nowMs: n
       braked.retryAtMs,
       // A host that appears tells nobody by itself.
       missing > 0 && !observed.placeable ? nowMs + 1_000 : null,
-      observed.healingHeld === null ? null : nowMs + 1_000,
+      observed.held === null ? null : nowMs + 1_000,
     ]),
   };
 }
 
 function stepsOfActions<Id>(wanted: Wanted, observed: Observed<Id>, settled: boolean, forget: boolean, nowMs: number): ClusterPlan<Id>["actions"][number][] {
-  return observed.openActions.flatMap((action) => {
+  return observed.openActions.flatMap((action): ClusterPlan<Id>["actions"][number][] => {
     const { id, done, failed, total } = action;
     const ending = endOfAction(action, wanted, observed, settled, forget, nowMs);
     if (ending !== null) return [{ id, event: ending.event, reason: ending.reason, done: ending.event === "succeeded" ? total : done, failed }];
-    return action.begun ? [] : [{ id, event: "begun" as const, reason: null, done, failed }];
+    return action.begun ? [] : [{ id, event: "begun", reason: null, done, failed }];
   });
 }
 
