@@ -1,0 +1,111 @@
+/** What a filter of events means, and pages of the ledger: of everything, and of one object (batched over the objects of a page). */
+import { decodeCursor, encodeCursor, type LedgerCursor } from "../core/cursor.ts";
+import { type EventLevel, type EventTypeName, eventTypeCodes, eventTypeNames, eventTypes } from "../core/event.ts";
+import { decodeId, type IdByPrefix } from "../core/ids.ts";
+import { mayAct } from "../core/principal.ts";
+import type { ActionId, ClusterId, NodeId } from "../core/ids.ts";
+import type { LedgerFilter } from "../store/ledger-event.ts";
+import { type Expired, type HistoryPage, type HistoryRange, readEvents } from "../store/ledger-read.ts";
+import { builder } from "./builder.ts";
+import type { ApiContext } from "./context.ts";
+import type { EventPage } from "./object.ts";
+import { checkFilter, type PageArgs, readSize } from "./page.ts";
+import { cursorExpired, invalidCursor } from "./problem.ts";
+import { EventLevelEnum } from "./vocabulary.ts";
+
+export interface EventFilter {
+  readonly clusters?: readonly string[] | null | undefined;
+  readonly nodes?: readonly string[] | null | undefined;
+  readonly actions?: readonly string[] | null | undefined;
+  readonly types?: readonly string[] | null | undefined;
+  readonly minLevel?: EventLevel | null | undefined;
+}
+
+export const EventFilterInput = builder.inputType("EventFilter", {
+  description: "Fields are ANDed, entries of a list ORed. Absent means any; an empty list is refused; unknown ids match nothing.",
+  fields: (t) => ({
+    clusters: t.idList({ description: "About one of these clusters or their members." }),
+    nodes: t.idList({ description: "About one of these nodes." }),
+    actions: t.idList({ description: "Belonging to one of these actions." }),
+    types: t.stringList({ description: "One of these types: exact (`node.deleted`), or a prefix that ends in a dot (`node.`)." }),
+    minLevel: t.field({ type: EventLevelEnum, description: "At least so grave." }),
+  }),
+});
+
+export interface HistoryArgs extends PageArgs {
+  readonly filter?: EventFilter | null | undefined;
+}
+
+/** The ids of this type among `ids`; others name nothing here, and an id that names nothing matches nothing. */
+export function idsOf<P extends keyof IdByPrefix>(prefix: P, ids: readonly string[]): IdByPrefix[P][] {
+  return ids.map((id) => decodeId(prefix, id)).filter((id) => id !== null);
+}
+
+const adminTypes: ReadonlySet<EventTypeName> = new Set(["token.created", "token.revoked"]);
+const codesBelowAdmin: readonly number[] = eventTypeNames.filter((name) => !adminTypes.has(name)).map((name) => eventTypes[name].code);
+
+/** The filter as the ledger knows it, within what this caller may see: its project, and tokens' events from ADMIN on. */
+export function ledgerFilter({ principal }: Pick<ApiContext, "principal">, filter: EventFilter | null | undefined): LedgerFilter {
+  checkFilter(filter);
+  const { clusters, nodes, actions, types, minLevel } = filter ?? {};
+  const asked = types == null ? null : eventTypeCodes(types);
+  const allowed = mayAct(principal.role, "ADMIN") ? asked : (asked ?? codesBelowAdmin).filter((code) => codesBelowAdmin.includes(code));
+  return {
+    projectId: principal.projectId,
+    ...(clusters == null ? {} : { clusterIds: idsOf("cluster", clusters) }),
+    ...(nodes == null ? {} : { nodeIds: idsOf("node", nodes) }),
+    ...(actions == null ? {} : { actionIds: idsOf("action", actions) }),
+    ...(allowed === null ? {} : { typeCodes: allowed }),
+    ...(minLevel == null ? {} : { minLevel }),
+  };
+}
+
+export function readLedgerCursor(text: string | null | undefined, argument: string): LedgerCursor | null {
+  if (text === null || text === undefined) return null;
+  const cursor = decodeCursor(text);
+  if (cursor === null) throw invalidCursor(argument);
+  return cursor;
+}
+
+function readRange(args: HistoryArgs, most: number): HistoryRange {
+  const { limit, backward } = readSize(args, most);
+  const after = readLedgerCursor(args.after, "after");
+  const before = readLedgerCursor(args.before, "before");
+  return backward ? { last: limit, after, before } : { first: limit, after, before };
+}
+
+/** The ledger's history, of the whole project. */
+export async function readHistory(context: ApiContext, args: HistoryArgs): Promise<EventPage> {
+  const range = readRange(args, context.pageSize);
+  return toEventPage(await readEvents(context.deps.store.db, ledgerFilter(context, args.filter), range));
+}
+
+export type HistorySubject = { readonly clusterId: ClusterId } | { readonly nodeId: NodeId } | { readonly actionId: ActionId };
+
+/** The history of one object; the same question about many objects is one read. */
+export async function historyOf(context: ApiContext, subject: HistorySubject, args: HistoryArgs): Promise<EventPage> {
+  const range = readRange(args, context.pageSize);
+  const filter = ledgerFilter(context, args.filter);
+  const { loaders } = context;
+  if ("clusterId" in subject) return toEventPage(await loaders.eventsOf("cluster", about(filter, "clusterIds", subject.clusterId), range).load(subject.clusterId));
+  if ("nodeId" in subject) return toEventPage(await loaders.eventsOf("node", about(filter, "nodeIds", subject.nodeId), range).load(subject.nodeId));
+  return toEventPage(await loaders.eventsOf("action", about(filter, "actionIds", subject.actionId), range).load(subject.actionId));
+}
+
+/** The filter for one object's history: one that names other objects of its kind matches nothing there. */
+function about(filter: LedgerFilter, field: "clusterIds" | "nodeIds" | "actionIds", id: string): LedgerFilter {
+  const { [field]: named, ...rest } = filter;
+  return named === undefined || named.some((known) => known === id) ? rest : { ...rest, typeCodes: [] };
+}
+
+function toEventPage(page: HistoryPage | Expired): EventPage {
+  if ("expired" in page) throw cursorExpired(encodeCursor(page.expired));
+  return {
+    nodes: page.events,
+    cursorOf: (event) => encodeCursor(event.cursor),
+    hasNextPage: page.hasNext,
+    hasPreviousPage: page.hasPrevious,
+    totalCount: null,
+    resumeCursor: encodeCursor(page.resume),
+  };
+}
