@@ -12,13 +12,17 @@ export function schemaOf(form: z.ZodType): JsonObject {
   return schema;
 }
 
-/** Checks a spec. The messages never repeat a value: it may be a secret. */
-export function parseForm<T>(form: z.ZodType<T>, input: JsonObject, more: (spec: T) => readonly InputIssue[] = () => []): SpecResult {
+/**
+ * Checks a spec. The messages never repeat a value: it may be a secret.
+ * @param agreement what the parts must agree on; asked also of an input whose parts are wrong by themselves
+ */
+export function parseForm(form: z.ZodType, input: JsonObject, agreement: (input: JsonObject) => readonly InputIssue[] = () => []): SpecResult {
   const parsed = form.safeParse(input);
-  if (!parsed.success) return { spec: input, issues: parsed.error.issues.flatMap((issue) => issuesOf(issue)) };
+  const issues = [...(parsed.error?.issues ?? []).flatMap((issue) => issuesOf(issue)), ...agreement(input)];
+  if (!parsed.success) return { spec: input, issues };
   // Through its text: what is absent is left out, as it will be when it is stored.
   const spec: JsonObject = JSON.parse(JSON.stringify(parsed.data));
-  return { spec, issues: more(parsed.data) };
+  return { spec, issues };
 }
 
 /** A text that can be stored and handed to a system call. */

@@ -12,7 +12,7 @@ import { type ProviderProcess, startProvider } from "../support/provider.ts";
 const deps = { ...runtime, logger: silentLogger };
 
 const wrong = [
-  { spec: { createMs: -1, deleteMs: { min: 5, max: 1 }, nonsense: true }, paths: ["createMs", "deleteMs", "nonsense"] },
+  { spec: { createMs: -1, deleteMs: { min: 5, max: 1 }, nonsense: true }, paths: ["createMs", "deleteMs.min", "nonsense"] },
   { spec: { failureRate: 1.5, zones: ["a", ""], hosts: -1, batchSize: 0 }, paths: ["failureRate", "zones.1", "hosts", "batchSize"] },
   { spec: { lifetimeMs: "soon", createMs: null, zones: ["a\0"] }, paths: ["lifetimeMs", "createMs", "zones.0"] },
 ];

@@ -4,11 +4,13 @@
  */
 import type { Driver, DriverDeps } from "../driver.ts";
 import { createCaretaker } from "./caretaker.ts";
+import { closeInherited } from "./descriptors.ts";
 import { readLog } from "./log.ts";
 import { createMembers, deleteMembers, inspectMembers } from "./operations.ts";
 import { runCommandProbe } from "./probe.ts";
 import { graceMsOf, parseProcessSpec, processProbePlan, processSpecSchema } from "./spec.ts";
 import { openState } from "./state.ts";
+import { stopEverything } from "./stop.ts";
 import { findTool } from "./tool.ts";
 import { watchExits } from "./watch.ts";
 import type { BaseEnvironment, ProcessWorld } from "./world.ts";
@@ -37,6 +39,8 @@ export interface ProcessOptions extends DriverDeps {
 /** @throws where `processUnavailable` gives a reason */
 export function createProcessDriver(options: ProcessOptions): Driver {
   const world = worldOf(options);
+  const closed = closeInherited();
+  if (closed.length > 0) options.logger.debug({ descriptors: closed }, "closed descriptors that members would have inherited");
   const closing = new AbortController();
   return {
     type: "process",
@@ -60,6 +64,14 @@ export function createProcessDriver(options: ProcessOptions): Driver {
     readLog: (node, lastLines) => readLog(world.state, node, lastLines),
     close: async () => closing.abort(),
   };
+}
+
+/**
+ * Stops every member that the data folder knows of, and lets none of them be started again. For a folder that is about to be emptied.
+ * Resolves to how many there were.
+ */
+export async function stopAllMembers(options: ProcessOptions, signal: AbortSignal): Promise<number> {
+  return stopEverything(worldOf(options), signal);
 }
 
 function worldOf(options: ProcessOptions): ProcessWorld {

@@ -1,10 +1,9 @@
 /** What a profile of type `process` may say. */
 import { z } from "zod";
-import type { InputIssue } from "../../core/errors.ts";
 import type { JsonObject } from "../../core/json.ts";
 import type { ProbePlan, SpecResult } from "../driver.ts";
 import { parseForm, schemaOf, storableText } from "../spec-form.ts";
-import { hasUnknownPlaceholder, knownPlaceholders } from "./template.ts";
+import { agreementIssues } from "./spec-agreement.ts";
 
 const stopSignals = ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGKILL"] as const;
 /** Ten minutes: whoever needs longer to stop is not stopping. */
@@ -62,7 +61,7 @@ export type ProcessSpec = z.infer<typeof form>;
 export const processSpecSchema: JsonObject = schemaOf(form);
 
 export function parseProcessSpec(input: JsonObject): SpecResult {
-  return parseForm(form, input, (spec) => [...portIssues(spec), ...environmentIssues(spec), ...placeholderIssues(spec)]);
+  return parseForm(form, input, agreementIssues);
 }
 
 /** A stored spec with its secrets opened. */
@@ -85,34 +84,3 @@ export function processProbePlan(spec: JsonObject): ProbePlan | null {
   return { check: { kind: "command", command: words ?? [] }, ...times };
 }
 
-function portIssues(spec: ProcessSpec): InputIssue[] {
-  const issues: InputIssue[] = [];
-  spec.ports.forEach((name, index) => {
-    if (spec.ports.indexOf(name) < index) issues.push({ path: ["ports", String(index)], message: "is there twice" });
-  });
-  for (const kind of ["http", "tcp"] as const) {
-    const port = spec.health?.[kind]?.port;
-    if (port !== undefined && !spec.ports.includes(port)) issues.push({ path: ["health", kind, "port"], message: "is not one of ports" });
-  }
-  return issues;
-}
-
-function environmentIssues(spec: ProcessSpec): InputIssue[] {
-  return Object.keys(spec.publicEnv)
-    .filter((name) => Object.hasOwn(spec.env, name))
-    .map((name) => ({ path: ["publicEnv", name], message: "is in env as well" }));
-}
-
-function placeholderIssues(spec: ProcessSpec): InputIssue[] {
-  const texts: (readonly [readonly string[], string])[] = [
-    ...spec.command.map((word, index) => [["command", String(index)], word] as const),
-    ...Object.entries(spec.env).map(([name, value]) => [["env", name], value] as const),
-    ...Object.entries(spec.publicEnv).map(([name, value]) => [["publicEnv", name], value] as const),
-    ...(spec.health?.command ?? []).map((word, index) => [["health", "command", String(index)], word] as const),
-    ...(spec.cwd === null ? [] : [[["cwd"], spec.cwd] as const]),
-  ];
-  const known = knownPlaceholders(spec.ports)
-    .map((name) => `{{${name}}}`)
-    .join(", ");
-  return texts.filter(([, value]) => hasUnknownPlaceholder(value, spec.ports)).map(([path]) => ({ path, message: `holds an unknown placeholder; known are ${known}` }));
-}

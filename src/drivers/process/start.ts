@@ -14,7 +14,8 @@ import { marksOf } from "./redact.ts";
 import { shimText } from "./shim.ts";
 import { readProcessSpec } from "./spec.ts";
 import { exitFile, isGone, nodeFolder, readExit, readFence, secretsFile } from "./state.ts";
-import { findProgram, isFolder } from "./tool.ts";
+import { removeFormerLives } from "./stop.ts";
+import { findProgram, isFolder, standardPath } from "./tool.ts";
 import { type ProcessWorld, type Rendered, render } from "./world.ts";
 
 /** How often the folder is looked at while a member starts or ends, ms: far below what it takes to start anything. */
@@ -26,6 +27,7 @@ export async function startMember(world: ProcessWorld, node: DriverNode, context
   const before = await readFence(world.state, node.id, node.epoch);
   if (before !== null) return answerFor(world, node, before, signal);
   const spec = readProcessSpec(node.spec);
+  await removeFormerLives(world, node, spec.stop, signal);
   checkCommand(world, render(world, node, spec, new Map(spec.ports.map((name) => [name, 1]))));
   const ports = await claimPorts(world.state, spec.ports, node);
   const rendered = render(world, node, spec, ports);
@@ -122,7 +124,7 @@ function runShim(world: ProcessWorld, node: DriverNode, rendered: Rendered, port
     const shim = spawn(world.tools.sh, ["-s", "muster-member", encodeId("node", node.id), String(node.epoch)], {
       detached: true,
       stdio: ["pipe", "ignore", "ignore"],
-      env: { PATH: `${world.environment.PATH}:/usr/bin:/bin` },
+      env: { PATH: `${standardPath}:${world.environment.PATH}` },
       cwd: "/",
     });
     shim.on("error", (error) => resolve(new CallFailed({ class: "transient", code: "CANNOT_START", message: error.message })));

@@ -6,7 +6,7 @@ import { removeLog } from "./log.ts";
 import { releasePorts } from "./port.ts";
 import type { MemberRecord } from "./record.ts";
 import { readProcessSpec } from "./spec.ts";
-import { closeFence, fencedEpochs, isGone, markGone } from "./state.ts";
+import { closeFence, fencedEpochs, isGone, listNodes, markGone, readFence } from "./state.ts";
 import type { ProcessWorld } from "./world.ts";
 
 /** Looks at the process grow rarer up to this, ms. */
@@ -17,6 +17,9 @@ export interface Stop {
   readonly graceMs: number;
 }
 
+/** How long members get to end by themselves when all are stopped at once, ms. */
+const farewellMs = 3_000;
+
 /** Leaves nothing of this epoch or an older one, and lets nobody start this one any more. */
 export async function removeMember(world: ProcessWorld, node: DriverNode, signal: AbortSignal): Promise<null> {
   await closeFence(world.state, node.id, node.epoch);
@@ -25,6 +28,29 @@ export async function removeMember(world: ProcessWorld, node: DriverNode, signal
   await Promise.all(epochs.map((epoch) => removeLife(world, { id: node.id, epoch }, stop, signal)));
   for (const epoch of epochs.slice(0, -1)) await removeLog(world.state, node.id, epoch);
   return null;
+}
+
+/**
+ * Makes sure that nothing is left of lives before this one. They are over, else there would be no next epoch; this keeps it true even
+ * when whoever said so was wrong.
+ */
+export async function removeFormerLives(world: ProcessWorld, node: DriverNode, stop: Stop, signal: AbortSignal): Promise<void> {
+  const former = (await fencedEpochs(world.state, node.id)).filter((epoch) => epoch < node.epoch);
+  await Promise.all(former.map((epoch) => removeLife(world, { id: node.id, epoch }, stop, signal)));
+}
+
+export async function stopEverything(world: ProcessWorld, signal: AbortSignal): Promise<number> {
+  let stopped = 0;
+  const stop: Stop = { signal: "SIGTERM", graceMs: farewellMs };
+  const lives = (await listNodes(world.state)).map(async (id) => {
+    for (const epoch of await fencedEpochs(world.state, id)) {
+      const fence = await readFence(world.state, id, epoch);
+      if (fence?.kind === "member" && isRunning(fence, world.incarnation)) stopped += 1;
+      await removeLife(world, { id, epoch }, stop, signal);
+    }
+  });
+  await Promise.all(lives);
+  return stopped;
 }
 
 async function removeLife(world: ProcessWorld, life: Pick<DriverNode, "id" | "epoch">, stop: Stop, signal: AbortSignal): Promise<void> {

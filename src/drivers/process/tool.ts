@@ -3,7 +3,7 @@ import { accessSync, constants, statSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
 
 /** Where the few programs of the shim stand on any system, whatever PATH says. */
-const standardPath = "/usr/bin:/bin:/usr/sbin:/sbin";
+export const standardPath = "/usr/bin:/bin:/usr/sbin:/sbin";
 
 /** A program of the system, or null. */
 export function findTool(name: string, path: string): string | null {
