@@ -70,8 +70,18 @@ export interface EventRow {
 export const eventColumns = `e.batch, e.ordinal, e.type, e.level, floor(extract(epoch from e.occurred_at) * 1000)::float8 as occurred_at_ms,
   e.project_id, e.cluster_id, e.cluster_name, e.node_id, e.node_name, e.action_id, e.data`;
 
-/** @throws for a type or level this version does not know */
-export function eventOf(row: EventRow, incarnation: number): LedgerEvent {
+/**
+ * Lines from rows, in their order. Lines of a type or level that this version does not know are left out: a newer one writes beside us
+ * during an upgrade, and what cannot be named or described must not stop everything else.
+ */
+export function eventsOf(rows: readonly EventRow[], incarnation: number): LedgerEvent[] {
+  return rows.filter((row) => knownTypes.has(row.type) && knownLevels.has(row.level)).map((row) => eventOf(row, incarnation));
+}
+
+const knownTypes: ReadonlySet<number> = new Set(Object.values(eventTypes).map((spec) => spec.code));
+const knownLevels: ReadonlySet<number> = new Set(Object.values(eventLevelCodes));
+
+function eventOf(row: EventRow, incarnation: number): LedgerEvent {
   const type = eventTypeName(row.type);
   return {
     cursor: { incarnation, position: row.position, ordinal: row.ordinal },

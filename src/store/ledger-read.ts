@@ -4,7 +4,7 @@ import { compareCursors, type LedgerCursor, lastOrdinal } from "../core/cursor.t
 import { type EventId, eventKey } from "../core/ids.ts";
 import type { Database } from "./database.ts";
 import { cursorBehind, isWithin, type LedgerState, oldestCursor, readLedger } from "./ledger.ts";
-import { type EventRow, eventColumns, eventOf, type LedgerEvent, type LedgerFilter } from "./ledger-event.ts";
+import { type EventRow, eventColumns, eventsOf, type LedgerEvent, type LedgerFilter } from "./ledger-event.ts";
 import { type KeyPage, readPages, wholeLedger } from "./ledger-page.ts";
 import { type Direction, keysOf } from "./ledger-scan.ts";
 
@@ -90,7 +90,7 @@ interface Asked {
 }
 
 function historyPage(ledger: LedgerState, page: KeyPage, { direction, after, before, range }: Asked): HistoryPage {
-  const events = page.rows.map((row) => eventOf(row, ledger.incarnation));
+  const events = eventsOf(page.rows, ledger.incarnation);
   const end = range.before ? inclusive(range.before) : cursorBehind(ledger);
   if (direction === "forward") {
     const resume = page.more ? page.horizon : end;
@@ -158,17 +158,17 @@ export async function readEventsById(db: Database, ids: readonly EventId[], proj
   if (ids.length === 0) return [];
   const keys = ids.map(eventKey);
   const ledger = await readLedger(db);
-  const { rows } = await sql<EventRow & { place: bigint }>`
+  const { rows } = await sql<EventRow>`
     /* event.by-id */
-    select k.place, p.position, ${sql.raw(eventColumns)}
-      from unnest(${keys.map((key) => key.batch)}::bigint[], ${keys.map((key) => key.ordinal)}::integer[]) with ordinality as k(batch, ordinal, place)
+    select p.position, ${sql.raw(eventColumns)}
+      from unnest(${keys.map((key) => key.batch)}::bigint[], ${keys.map((key) => key.ordinal)}::integer[]) as k(batch, ordinal)
       join muster.event e on e.batch = k.batch and e.ordinal = k.ordinal
       join lateral (select p.position from muster.position p
                      where p.batch = k.batch and p.position >= ${ledger.oldest}::bigint and p.position <= ${ledger.head}::bigint) p on true
      where ${projectId}::uuid is null or e.project_id = ${projectId}::uuid`.execute(db);
-  const found = new Map(rows.map((row) => [Number(row.place) - 1, eventOf(row, ledger.incarnation)]));
-  // The id also tells when it happened: another time is another event's id, or somebody's invention.
-  return ids.map((id, i) => (found.get(i)?.id === id ? (found.get(i) ?? null) : null));
+  // The id also tells when it happened: one with another time is somebody's invention.
+  const found = new Map(eventsOf(rows, ledger.incarnation).map((event) => [event.id, event]));
+  return ids.map((id) => found.get(id) ?? null);
 }
 
 export async function readEvent(db: Database, id: EventId, projectId: string | null = null): Promise<LedgerEvent | null> {

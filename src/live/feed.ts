@@ -1,0 +1,164 @@
+/**
+ * The live feed of one API process: one tail of the ledger, a bus, bounded mailboxes (DESIGN.md §5). A subscriber that comes back with
+ * its last cursor misses nothing and sees nothing twice; one that does not read is ended; none makes the process grow.
+ */
+import { compareCursors, encodeCursor, type LedgerCursor } from "../core/cursor.ts";
+import type { ActionId, ClusterId } from "../core/ids.ts";
+import type { Limits } from "../core/limits.ts";
+import type { Logger } from "../core/runtime.ts";
+import { cursorBehind, type LedgerState, oldestCursor } from "../store/ledger.ts";
+import type { LedgerEvent, LedgerFilter } from "../store/ledger-event.ts";
+import type { Session } from "../store/session.ts";
+import type { Store } from "../store/transaction.ts";
+import { createBus } from "./bus.ts";
+import { changes } from "./changes.ts";
+import { LiveError } from "./live-error.ts";
+import { createMailbox, type Mailbox, type Weighed } from "./mailbox.ts";
+import { createRecent } from "./recent.ts";
+import { type EventStream, type Source, subscribe } from "./subscription.ts";
+import { startTail, type TailSink } from "./tail.ts";
+
+export interface FeedStats {
+  /** Streams that wait for what comes. Those still catching up are not counted. */
+  readonly subscribers: number;
+  /** What waits for all of them together. */
+  readonly bufferedEvents: number;
+  readonly bufferedBytes: number;
+  /** Positions that were given and are not delivered yet, as far as the tail knows. */
+  readonly lag: number;
+  /** Since the start. */
+  readonly delivered: number;
+  readonly slowEnded: number;
+}
+
+export interface Feed {
+  /** True while it follows the ledger. */
+  readonly ready: boolean;
+  /** Where "from now on" is. */
+  cursor(): LedgerCursor;
+  /** What matches behind `after` (null: from now on, and now is the moment of this call). Throws LiveError while it is read. */
+  subscribe(options: { filter: LedgerFilter; after: LedgerCursor | null; signal: AbortSignal }): EventStream;
+  /** At once, then whenever the cluster or the action may have changed, at most ten times a second. */
+  changes(options: { clusterId?: ClusterId; actionId?: ActionId; signal: AbortSignal }): AsyncIterable<"changed">;
+  stats(): FeedStats;
+  /** Ends all streams, then the tail. */
+  close(): Promise<void>;
+}
+
+export interface FeedDeps {
+  readonly store: Store;
+  readonly openSession: () => Promise<Session>;
+  readonly logger: Logger;
+  readonly limits: Pick<Limits, "streamEvents" | "streamBytes">;
+}
+
+/** How long a full mailbox may be left lying before its subscriber counts as slow, ms. */
+const overrunGraceMs = 3_000;
+/** Lines per page of the tail. A mailbox holds two such pages at least, so that a reader has a page's time to come. */
+const tailPage = 500;
+
+/** Resolves when the ledger was found, which may take as long as the server is away. */
+export async function startFeed(deps: FeedDeps): Promise<Feed> {
+  const { store, limits } = deps;
+  const { clock } = store.runtime;
+  const bus = createBus();
+  const mailboxes = new Set<Mailbox>();
+  const restarts = new Set<() => void>();
+  const closing = new AbortController();
+  const nowhere: LedgerCursor = { incarnation: 0, position: 0n, ordinal: 0 };
+  const recent = createRecent(nowhere);
+  let head = nowhere;
+  let ledger: LedgerState | null = null;
+  let delivered = 0;
+  let slowEnded = 0;
+
+  const expired = (oldest?: LedgerCursor): LiveError => {
+    const first = oldest ?? (ledger === null ? undefined : oldestCursor(ledger));
+    return new LiveError("CURSOR_EXPIRED", first === undefined ? {} : { oldest: encodeCursor(first) });
+  };
+  const sink: TailSink = {
+    advance: (events, end, state) => {
+      for (const event of events) {
+        const weighed = { event, bytes: weightOf(event) };
+        recent.push(weighed);
+        bus.publish(weighed);
+      }
+      delivered += events.length;
+      head = end;
+      ledger = state;
+    },
+    restart: (state) => {
+      ledger = state;
+      head = cursorBehind(state);
+      recent.reset(head);
+      for (const mailbox of mailboxes) mailbox.end("expired");
+      for (const tell of restarts) tell();
+    },
+    tick: () => {
+      const nowMs = clock.monotonicMs();
+      for (const mailbox of mailboxes) {
+        if (mailbox.overrunSinceMs === null || mailbox.ended !== null || mailbox.events === 0 || nowMs - mailbox.overrunSinceMs < overrunGraceMs) continue;
+        mailbox.end("slow");
+        slowEnded++;
+      }
+    },
+  };
+  const pageSize = Math.max(1, Math.min(tailPage, Math.floor(limits.streamEvents / 2)));
+  const tail = await startTail({ runtime: store.runtime, openSession: deps.openSession, logger: deps.logger, pageSize }, sink);
+
+  const source: Source = {
+    db: store.db,
+    runtime: store.runtime,
+    recent,
+    head: () => head,
+    join: (filter, matches, from) => {
+      const mailbox = createMailbox(from, { events: limits.streamEvents, bytes: limits.streamBytes }, clock);
+      mailboxes.add(mailbox);
+      const offer = (weighed: Weighed): void => {
+        if (matches(weighed.event) && compareCursors(weighed.event.cursor, from) > 0) mailbox.put(weighed);
+      };
+      const remove = bus.add({ filter, offer });
+      return {
+        mailbox,
+        leave: () => {
+          remove();
+          mailboxes.delete(mailbox);
+        },
+      };
+    },
+    expired,
+  };
+  return {
+    get ready() {
+      return tail.ready;
+    },
+    cursor: () => head,
+    subscribe: ({ filter, after, signal }) => subscribe(source, filter, after, AbortSignal.any([signal, closing.signal])),
+    changes: ({ clusterId, actionId, signal }) => {
+      const filters: LedgerFilter[] = [];
+      if (clusterId !== undefined) filters.push({ projectId: null, clusterIds: [clusterId] });
+      if (actionId !== undefined) filters.push({ projectId: null, actionIds: [actionId] });
+      return changes(store.runtime, bus, filters, restarts, AbortSignal.any([signal, closing.signal]));
+    },
+    stats: () => {
+      const waiting = [...mailboxes];
+      return {
+        subscribers: waiting.length,
+        bufferedEvents: waiting.reduce((sum, mailbox) => sum + mailbox.events, 0),
+        bufferedBytes: waiting.reduce((sum, mailbox) => sum + mailbox.bytes, 0),
+        lag: ledger === null ? 0 : Number(ledger.head - head.position),
+        delivered,
+        slowEnded,
+      };
+    },
+    close: async () => {
+      closing.abort();
+      await tail.close();
+    },
+  };
+}
+
+/** About what an event holds in memory, bytes: its texts and a fixed share for the rest. */
+function weightOf(event: LedgerEvent): number {
+  return 300 + JSON.stringify(event.data).length + event.message.length;
+}

@@ -1,0 +1,68 @@
+/** Following the ledger: the newest lines in the order of positions, read over a session of the follower's own. */
+import { type LedgerCursor, lastOrdinal } from "../core/cursor.ts";
+import type { LedgerState } from "./ledger.ts";
+import { type EventRow, eventColumns, eventsOf, type LedgerEvent } from "./ledger-event.ts";
+import type { Session } from "./session.ts";
+
+export interface TailPage {
+  readonly ledger: LedgerState;
+  /** Everything behind `after` up to `end`. */
+  readonly events: readonly LedgerEvent[];
+  readonly end: LedgerCursor;
+}
+
+/** Positions per page: each holds an event at least. */
+const mostPositions = 500;
+
+interface TailRow extends Omit<EventRow, "position"> {
+  readonly incarnation: number;
+  readonly head: bigint;
+  readonly top_batch: bigint;
+  readonly max_lag: bigint;
+  readonly oldest: bigint;
+  /** null: no event at all. */
+  readonly position: bigint | null;
+}
+
+/** The ledger's state over a session. @throws when the installation was never migrated */
+export async function readLedgerIn(session: Session): Promise<LedgerState> {
+  const [row] = await session.query<Omit<TailRow, keyof EventRow>>(`
+    /* ledger.state.session */ select incarnation, position as head, top_batch, max_lag, oldest from muster.ledger`);
+  return stateOf(row);
+}
+
+/** The next page behind a cursor of this incarnation; which incarnation it is by now stands in the answer. */
+export async function readTail(session: Session, after: LedgerCursor, limit: number): Promise<TailPage> {
+  const rows = await session.query<TailRow>(
+    `
+    /* ledger.tail */
+    with l as materialized (select incarnation, position as head, top_batch, max_lag, oldest from muster.ledger)
+    select l.*, t.*
+      from l left join lateral (
+        select p.position, e.*
+          from (select position, batch from muster.position
+                 where position >= $1::bigint and position <= least(l.head, $1::bigint + ${mostPositions}) order by position) p
+          cross join lateral (
+            select ${eventColumns} from muster.event e
+             where e.batch = p.batch and e.ordinal > case when p.position = $1::bigint then $2::integer else 0 end
+             order by e.ordinal limit $3::integer) e
+         order by p.position, e.ordinal limit $3::integer
+      ) t on true`,
+    [after.position, after.ordinal, limit],
+  );
+  const ledger = stateOf(rows[0]);
+  const found = rows.filter((row): row is TailRow & EventRow => row.position !== null);
+  const last = found.length >= limit ? found.at(-1) : undefined;
+  const reached = after.position + BigInt(mostPositions);
+  const { incarnation } = ledger;
+  const end =
+    last === undefined
+      ? { incarnation, position: reached < ledger.head ? reached : ledger.head, ordinal: lastOrdinal }
+      : { incarnation, position: last.position, ordinal: last.ordinal };
+  return { ledger, events: eventsOf(found, incarnation), end };
+}
+
+function stateOf(row: Omit<TailRow, keyof EventRow> | undefined): LedgerState {
+  if (row === undefined) throw new Error("the ledger has no first row: the database is not migrated");
+  return { incarnation: row.incarnation, head: row.head, topBatch: row.top_batch, maxLag: row.max_lag, oldest: row.oldest };
+}
