@@ -50,6 +50,8 @@ export interface Work {
   readonly tx: Tx;
   /** How the project is locked where something is to be counted against its quota. */
   readonly projectLock: ProjectLock;
+  /** Has this called after the commit, e.g. a wake-up. */
+  onCommit(call: () => void): void;
 }
 
 /**
@@ -67,18 +69,22 @@ export async function mutate<Value extends Ids>(
   if (issues.length > 0) return refused({ kind: "InvalidInput", issues });
   const use = typeof key === "string" ? keyUse(context, mutation, key) : null;
   const attempt = async (projectLock: ProjectLock, tries: number): Promise<Result<Value>> => {
+    const calls: (() => void)[] = [];
     try {
-      return await transaction(context.store, async (tx) => {
+      const done = await transaction<Result<Value>>(context.store, async (tx) => {
+        calls.length = 0;
         if (use !== null) {
           const claim = await claimKey(tx.db, use);
           if (claim === "reused") throw new Refused(keyReused);
           if (claim !== null) return { ok: true, value: mutation.revive(texts(claim.payload)) };
         }
-        const result = await work({ tx, projectLock });
+        const result = await work({ tx, projectLock, onCommit: (call) => void calls.push(call) });
         if (!result.ok) throw new Refused(result.refusal);
         if (use !== null) await keepPayload(tx.db, use, result.value);
         return result;
       });
+      for (const call of calls) call();
+      return done;
     } catch (error) {
       if (error instanceof Refused) return refused(error.refusal);
       // Near a limit they go one by one.
