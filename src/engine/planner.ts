@@ -18,6 +18,7 @@ import {
   readPlannedCluster,
   saveObserved,
   selectVictims,
+  StalePlan,
   takeIndexes,
 } from "../store/cluster-plan.ts";
 import { type Counts, noCounts, readCounts } from "../store/count.ts";
@@ -143,7 +144,10 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
     },
     nowMs,
   );
-  const stillWanted = await apply(deps, due, cluster, plan, hosts, { open: spreading, cursors });
+  const stillWanted = await apply(deps, due, cluster, plan, hosts, { open: spreading, cursors }).catch((error: unknown) => {
+    if (error instanceof StalePlan) return false;
+    throw error;
+  });
   if (plan.forget && stillWanted) {
     rates.delete(id);
     return;
@@ -200,7 +204,7 @@ async function apply(deps: PlannerDeps, due: DueCluster, cluster: PlannedCluster
     if (plan.forget) {
       tx.events.push({ type: "cluster.deleted", ...about(cluster), data: {} });
       await deleteClusterRows(tx.db, cluster.id);
-    } else await saveObserved(tx.db, now, cluster.id, plan);
+    } else await saveObserved(tx.db, now, cluster.id, cluster.status, plan);
     return true;
   });
 }

@@ -98,14 +98,20 @@ export interface ObservedState {
   readonly brake: Brake;
 }
 
-/** Writes what the planner found. */
-export async function saveObserved(db: Database, now: Date, id: ClusterId, state: ObservedState): Promise<void> {
-  await sql`
+/** The cluster's status is not what the plan began from (a deletion was accepted meanwhile): the plan is void, with all its window. */
+export class StalePlan extends Error {
+  override readonly name = "StalePlan";
+}
+
+/** Writes what the planner found. @throws StalePlan */
+export async function saveObserved(db: Database, now: Date, id: ClusterId, former: ClusterStatus, state: ObservedState): Promise<void> {
+  const { numAffectedRows } = await sql`
     /* plan.save */
     update muster.cluster_state
        set status = ${clusterStatusCodec.code(state.status)}, status_reason = ${state.statusReason}, observed_generation = ${state.observedGeneration},
            conditions = ${JSON.stringify(state.conditions)}::jsonb, brake = ${JSON.stringify(state.brake)}::jsonb, updated_at = ${now}::timestamptz
-     where cluster_id = ${id}`.execute(db);
+     where cluster_id = ${id} and status = ${clusterStatusCodec.code(former)}`.execute(db);
+  if (numAffectedRows !== 1n) throw new StalePlan(`cluster ${id} is no longer ${former}`);
 }
 
 /** Removes a cluster whose last member is gone. */
