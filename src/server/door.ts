@@ -70,6 +70,8 @@ class Door {
   private readonly presence: Presence;
   private readonly stopping = new AbortController();
   private readonly underway = new Set<Exchange>();
+  /** Connections, with the number of requests that wait for an answer on each. */
+  private readonly connections = new Map<Duplex, number>();
 
   constructor(options: DoorOptions) {
     this.options = options;
@@ -90,6 +92,10 @@ class Door {
     this.sockets = new WebSocketDoor({ ...shared, yoga: this.yoga });
     this.endpoints = { ready: options.ready, metrics, authenticator, loopback: isLoopback(options.host), graphiql: options.graphiql ? new Graphiql() : null };
     this.server = createServer({ keepAliveTimeout: 65_000, requestTimeout: 30_000, headersTimeout: 10_000 }, (request, response) => void this.serve(request, response));
+    this.server.on("connection", (socket) => {
+      this.connections.set(socket, 0);
+      socket.once("close", () => this.connections.delete(socket));
+    });
     this.server.on("upgrade", (request, duplex, head) => this.upgrade(request, duplex, head));
     this.server.on("clientError", (_error, socket) => {
       if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
@@ -124,14 +130,17 @@ class Door {
     await this.yoga.dispose();
   }
 
-  /** Lets requests under way finish for a while; each connection is closed as soon as it has nothing to do. */
+  /**
+   * Lets requests under way finish for a while; each connection is closed as soon as it has nothing to do. (Node's own
+   * `closeIdleConnections` leaves those that never asked anything, and browsers and fetch open such ahead of need.)
+   */
   private async drain(closed: Promise<void>): Promise<void> {
     const { clock, timers } = this.options.runtime;
     const until = clock.monotonicMs() + drainMs;
     const drained = new AbortController();
     void closed.then(() => drained.abort());
     while (!drained.signal.aborted && clock.monotonicMs() < until) {
-      this.server.closeIdleConnections();
+      for (const [socket, waiting] of this.connections) if (waiting === 0) socket.destroy();
       await timers.wait(20, drained.signal);
     }
   }
@@ -139,7 +148,13 @@ class Door {
   private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const requestId = this.options.runtime.entropy.uuid();
     const path = pathOf(request);
-    response.once("close", () => this.options.metrics.httpRequests.inc({ method: methodLabel(request.method), status: String(response.statusCode) }));
+    const { socket } = request;
+    this.connections.set(socket, (this.connections.get(socket) ?? 0) + 1);
+    response.once("close", () => {
+      const waiting = this.connections.get(socket);
+      if (waiting !== undefined) this.connections.set(socket, waiting - 1);
+      this.options.metrics.httpRequests.inc({ method: methodLabel(request.method), status: String(response.statusCode) });
+    });
     try {
       const refused = isProbe(path) ? null : this.refuse(request, requestId);
       if (refused !== null) send({ request, response }, refusal(refused, request.headers.accept ?? null));
