@@ -1,5 +1,6 @@
 /** Changes of single nodes. */
-import { checkClusterNode, createClusterNode, deleteClusterNode, recoverClusterNode, updateClusterNode } from "../commands/node.ts";
+import { createClusterNode, deleteClusterNode, updateClusterNode } from "../commands/node.ts";
+import { checkClusterNode, recoverClusterNode } from "../commands/node-job.ts";
 import type { ActionId, NodeId } from "../core/ids.ts";
 import type { ActionRow } from "../store/action.ts";
 import type { NodeRow } from "../store/node.ts";
