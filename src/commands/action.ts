@@ -79,8 +79,7 @@ async function takeDeletionBack(tx: Tx, now: Date, cluster: ClusterRow, action: 
   const { status, reason } = clusterStatus({ ...cluster, deleting: false }, active, cluster.observedGeneration > 0);
   const former = await setClusterStatus(tx.db, now, cluster.id, status, reason);
   const about = { projectId: cluster.projectId, clusterId: cluster.id, clusterName: cluster.name, actionId: action.id };
-  const { name, minSize, maxSize } = cluster;
-  tx.events.push({ type: "cluster.updated", ...about, data: { name, minSize, maxSize, generation } });
+  tx.events.push({ type: "cluster.deletion.cancelled", ...about, data: { generation } });
   if (former !== status) tx.events.push({ type: "cluster.status.changed", ...about, data: { from: former, to: status, reason } });
   return true;
 }

@@ -23,6 +23,7 @@ export const eventTypeNames = [
   "cluster.updated",
   "cluster.resized",
   "cluster.deletion.wanted",
+  "cluster.deletion.cancelled",
   "cluster.status.changed",
   "cluster.condition.changed",
   "cluster.settled",
@@ -86,6 +87,13 @@ export const eventTypes = {
     describe: (d, who) => `Cluster ${who}: ${text(d, "from")} → ${text(d, "to")} members wanted`,
   },
   "cluster.deletion.wanted": { code: 13, level: "INFO", description: "A cluster is to go.", data: { generation: "integer" }, describe: (_d, who) => `Cluster ${who} is being deleted` },
+  "cluster.deletion.cancelled": {
+    code: 27,
+    level: "INFO",
+    description: "A cluster is to stay after all: its deletion was cancelled before its first member went.",
+    data: { generation: "integer" },
+    describe: (_d, who) => `Cluster ${who} stays: its deletion was cancelled`,
+  },
   "cluster.status.changed": {
     code: 14,
     level: "INFO",

@@ -115,6 +115,11 @@ const fold: Readonly<Record<EventTypeName, Folder>> = {
     const row = state.clusters.get(event.clusterId ?? "");
     if (row !== undefined) row["deleting"] = true;
   },
+  "cluster.deletion.cancelled": (state, event) => {
+    copy("clusters", "generation")(state, event);
+    const row = state.clusters.get(event.clusterId ?? "");
+    if (row !== undefined) row["deleting"] = false;
+  },
   "cluster.status.changed": step("cluster", "status"),
   "cluster.condition.changed": nothing,
   "cluster.settled": (state, event) => {
