@@ -82,7 +82,8 @@ async function serve(self: Sequencer, session: Session): Promise<void> {
   while (!self.stopped.aborted) {
     const { held, waiting } = await standForLead(session);
     if (held) return lead(self, session);
-    if (waiting === null || stuck === null || waiting !== stuck.batch) stuck = waiting === null ? null : { batch: waiting, sinceMs: clock.monotonicMs() };
+    if (waiting === null || stuck === null || waiting !== stuck.batch)
+      stuck = waiting === null ? null : { batch: waiting, sinceMs: clock.monotonicMs() };
     else if (clock.monotonicMs() - stuck.sinceMs >= frozenMs) {
       const ended = await endLeader(session);
       self.logger.warn({ batch: String(waiting), ended }, "the sequencer does not get on: its session was ended");
@@ -97,7 +98,10 @@ async function lead(self: Sequencer, session: Session): Promise<void> {
   const { clock } = store.runtime;
   const changed = await ensureLedgerIn(session);
   if (changed !== null) {
-    logger.warn({ incarnation: changed.incarnation, former: changed.former }, "the ledger stands on another server: a new incarnation, older cursors have expired");
+    logger.warn(
+      { incarnation: changed.incarnation, former: changed.former },
+      "the ledger stands on another server: a new incarnation, older cursors have expired",
+    );
   }
   const first = await takeLead(session);
   logger.info({ epoch: String(first.epoch), position: String(first.position) }, "this process gives positions now");
@@ -131,7 +135,12 @@ function createTicker(self: Sequencer, session: Session, first: Lead): () => Pro
     const nowMs = clock.monotonicMs();
     const sweep = nowMs >= sweepAtMs;
     try {
-      const ticked = await positionMarkers(session, { epoch: first.epoch, above: sweep ? 0n : topBatch, missing: sweep ? [] : missing.list(nowMs), limit: tickLimit });
+      const ticked = await positionMarkers(session, {
+        epoch: first.epoch,
+        above: sweep ? 0n : topBatch,
+        missing: sweep ? [] : missing.list(nowMs),
+        limit: tickLimit,
+      });
       if (ticked === "fenced") throw new ConnectionLost(new Error("another process gives positions now"));
       const endedMs = clock.monotonicMs();
       const full = (ticked?.batches.length ?? 0) >= tickLimit;

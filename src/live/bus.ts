@@ -30,7 +30,13 @@ function placesOf(filter: LedgerFilter): { index: Index; keys: readonly string[]
 }
 
 export function createBus(): Bus {
-  const indexes: Record<Index, Map<string, Set<Listener>>> = { node: new Map(), action: new Map(), cluster: new Map(), project: new Map(), all: new Map() };
+  const indexes: Record<Index, Map<string, Set<Listener>>> = {
+    node: new Map(),
+    action: new Map(),
+    cluster: new Map(),
+    project: new Map(),
+    all: new Map(),
+  };
   const all = new Set<Listener>();
   const offer = (index: Index, key: string | null, weighed: Weighed): void => {
     if (key === null) return;

@@ -97,7 +97,8 @@ export async function startFeed(deps: FeedDeps): Promise<Feed> {
     tick: () => {
       const nowMs = clock.monotonicMs();
       for (const mailbox of mailboxes) {
-        if (mailbox.overrunSinceMs === null || mailbox.ended !== null || mailbox.events === 0 || nowMs - mailbox.overrunSinceMs < overrunGraceMs) continue;
+        if (mailbox.overrunSinceMs === null || mailbox.ended !== null || mailbox.events === 0 || nowMs - mailbox.overrunSinceMs < overrunGraceMs)
+          continue;
         mailbox.end("slow");
         slowEnded++;
       }

@@ -67,7 +67,8 @@ export function createMailbox(from: LedgerCursor, limits: MailboxLimits, clock: 
       bytes = 0;
       return taken;
     },
-    wait: () => (waiting.length > 0 || overrunSinceMs !== null || ended !== null ? Promise.resolve() : new Promise<void>((resolve) => (wake = resolve))),
+    wait: () =>
+      waiting.length > 0 || overrunSinceMs !== null || ended !== null ? Promise.resolve() : new Promise<void>((resolve) => (wake = resolve)),
     end: (how) => {
       if (ended !== null) return;
       ended = how;

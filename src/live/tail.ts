@@ -64,7 +64,10 @@ export async function startTail(deps: TailDeps, sink: TailSink): Promise<Tail> {
     const from = at ?? begin(await readLedgerIn(session));
     const page = await readTail(session, from, deps.pageSize);
     if (!isWithin(page.ledger, from)) {
-      logger.warn({ incarnation: page.ledger.incarnation, head: String(page.ledger.head) }, "the ledger does not go on where it was: streams have expired");
+      logger.warn(
+        { incarnation: page.ledger.incarnation, head: String(page.ledger.head) },
+        "the ledger does not go on where it was: streams have expired",
+      );
       begin(page.ledger);
       return true;
     }

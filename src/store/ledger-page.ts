@@ -9,7 +9,7 @@
 import { compareCursors, type LedgerCursor, lastOrdinal } from "../core/cursor.ts";
 import type { Database } from "./database.ts";
 import { cursorBehind, type LedgerState, oldestCursor } from "./ledger.ts";
-import { type EventRow, type LedgerFilter } from "./ledger-event.ts";
+import type { EventRow, LedgerFilter } from "./ledger-event.ts";
 import {
   anchorAtBatch,
   anchorAtPosition,

@@ -85,7 +85,9 @@ async function createPartition(db: Database, kind: Kind, lower: bigint, upper: b
   const table = tableOf(kind, lower);
   const parent = sql.table(`muster.${kind}`);
   await sql`/* partition.create */ create table ${table} (like ${parent} including defaults including constraints)`.execute(db);
-  await sql`/* partition.attach */ alter table ${parent} attach partition ${table} for values from (${sql.lit(String(lower))}) to (${sql.lit(String(upper))})`.execute(db);
+  await sql`/* partition.attach */ alter table ${parent} attach partition ${table} for values from (${sql.lit(String(lower))}) to (${sql.lit(String(upper))})`.execute(
+    db,
+  );
   await sql`
     /* partition.insert */
     insert into muster.ledger_partition (kind, lower_bound, upper_bound) values (${kind}, ${lower}, ${upper})`.execute(db);

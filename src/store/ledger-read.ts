@@ -94,9 +94,21 @@ function historyPage(ledger: LedgerState, page: KeyPage, { direction, after, bef
   const end = range.before ? inclusive(range.before) : cursorBehind(ledger);
   if (direction === "forward") {
     const resume = page.more ? page.horizon : end;
-    return { events, hasNext: page.more, hasPrevious: compareCursors(after, oldestCursor(ledger)) > 0, resume, back: events[0]?.cursor ?? following(after) };
+    return {
+      events,
+      hasNext: page.more,
+      hasPrevious: compareCursors(after, oldestCursor(ledger)) > 0,
+      resume,
+      back: events[0]?.cursor ?? following(after),
+    };
   }
-  return { events, hasNext: range.before != null && compareCursors(before, cursorBehind(ledger)) < 0, hasPrevious: page.more, resume: end, back: page.more ? page.horizon : (events[0]?.cursor ?? following(after)) };
+  return {
+    events,
+    hasNext: range.before != null && compareCursors(before, cursorBehind(ledger)) < 0,
+    hasPrevious: page.more,
+    resume: end,
+    back: page.more ? page.horizon : (events[0]?.cursor ?? following(after)),
+  };
 }
 
 /** The last place before an exclusive bound. */
@@ -154,7 +166,11 @@ function boundsOf(ledger: LedgerState, range: HistoryRange): { readonly after: L
 }
 
 /** Events by id, in the order of the ids; null for what is not there (any more), has no position yet, or is of another project. */
-export async function readEventsById(db: Database, ids: readonly EventId[], projectId: string | null = null): Promise<readonly (LedgerEvent | null)[]> {
+export async function readEventsById(
+  db: Database,
+  ids: readonly EventId[],
+  projectId: string | null = null,
+): Promise<readonly (LedgerEvent | null)[]> {
   if (ids.length === 0) return [];
   const keys = ids.map(eventKey);
   const ledger = await readLedger(db);

@@ -155,7 +155,9 @@ export async function anchorAtBatch(db: Database, ledger: LedgerState, batch: bi
   const { rows } = await sql<Anchor>`
     /* ledger.anchor.batch.${sql.raw(direction)} */
     select position, batch from muster.position
-     where ${side} and position >= ${ledger.oldest}::bigint and position <= ${ledger.head}::bigint and not late order by batch ${order} limit 1`.execute(db);
+     where ${side} and position >= ${ledger.oldest}::bigint and position <= ${ledger.head}::bigint and not late order by batch ${order} limit 1`.execute(
+    db,
+  );
   return rows[0] ?? null;
 }
 

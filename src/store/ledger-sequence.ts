@@ -16,7 +16,9 @@ export interface Lead {
 /** Makes this session's owner the sequencer, and whoever was it before harmless. The session must hold the lock. */
 export async function takeLead(session: Session): Promise<Lead> {
   // A position that a crash of the server took back would be given twice, to different batches.
-  await session.query(`/* sequencer.durable */ select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'`);
+  await session.query(
+    `/* sequencer.durable */ select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'`,
+  );
   const [row] = await session.query<{ sequencer_epoch: bigint; position: bigint; top_batch: bigint }>(`
     /* sequencer.lead */
     update muster.ledger set sequencer_epoch = sequencer_epoch + 1 returning sequencer_epoch, position, top_batch`);

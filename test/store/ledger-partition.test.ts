@@ -11,7 +11,9 @@ interface Part {
 }
 
 async function partitions(database: TestDatabase): Promise<Part[]> {
-  const { rows } = await sql<Part>`select kind, lower_bound, upper_bound from muster.ledger_partition order by kind, lower_bound`.execute(database.db);
+  const { rows } = await sql<Part>`select kind, lower_bound, upper_bound from muster.ledger_partition order by kind, lower_bound`.execute(
+    database.db,
+  );
   return rows;
 }
 
@@ -129,7 +131,9 @@ describe("the ledger's partitions", () => {
     const next = parts[1]?.lower_bound ?? 0n;
     await sql`select setval('muster.batch', ${next + 5n}::bigint)`.execute(database.db);
     await ensurePartitions(database.db);
-    await sql`insert into muster.position (position, batch, events, late) values (22, ${next + 1n}::bigint, 0, false), (23, ${next + 2n}::bigint, 0, false)`.execute(database.db);
+    await sql`insert into muster.position (position, batch, events, late) values (22, ${next + 1n}::bigint, 0, false), (23, ${next + 2n}::bigint, 0, false)`.execute(
+      database.db,
+    );
     await sql`update muster.ledger set position = 23, top_batch = ${next + 2n}::bigint`.execute(database.db);
     await database.db.transaction().execute(async (stranger) => {
       await sql`select count(*) from muster.event`.execute(stranger);

@@ -40,9 +40,12 @@ const modelEvent = anEvent.map(({ project, who, node, action, type }) => ({
 }));
 /** Seen in the tick of its turn, as a rule; some later, a few much later, a few never so far. */
 const aLedger = fc
-  .array(fc.record({ events: fc.array(modelEvent, { minLength: 1, maxLength: 6 }), delay: fc.constantFrom(0, 0, 0, 1, 2, 2, 9, 40, null) }), { maxLength: 60 })
+  .array(fc.record({ events: fc.array(modelEvent, { minLength: 1, maxLength: 6 }), delay: fc.constantFrom(0, 0, 0, 1, 2, 2, 9, 40, null) }), {
+    maxLength: 60,
+  })
   .map((batches): ModelBatch[] => batches.map(({ events, delay }, i) => ({ events, tick: delay === null ? null : Math.floor(i / 2) + delay })));
-const some = <T>(make: (n: number) => T, ids: number[]) => fc.uniqueArray(fc.constantFrom(...ids), { minLength: 0, maxLength: 3 }).map((list) => list.map(make));
+const some = <T>(make: (n: number) => T, ids: number[]) =>
+  fc.uniqueArray(fc.constantFrom(...ids), { minLength: 0, maxLength: 3 }).map((list) => list.map(make));
 const aFilter: fc.Arbitrary<LedgerFilter> = fc.record(
   {
     projectId: fc.constantFrom(projectOf(1), projectOf(2), null),
@@ -69,45 +72,65 @@ const isBefore = (place: Place, cursor: LedgerCursor): boolean =>
 describe("history", () => {
   test("pages forward: any ledger, filter, cursor and size → exactly the model's lines, in its order", async () => {
     await fc.assert(
-      fc.asyncProperty(aLedger, aFilter, aPlace, fc.integer({ min: 1, max: 7 }), fc.constantFrom(1n, 7_001n), fc.constantFrom(4, 9, 20_000), async (ledger, filter, from, size, stride, mostRows) => {
-        const places = await writeLedger(database.db, ledger, stride);
-        let after = placeOf(places, from);
-        const expected = matching(places, filter).filter((place) => isAfter(place, after)).map(textOf);
-        const found: string[] = [];
-        for (let rounds = 0; ; rounds++) {
-          expect(rounds).toBeLessThan(400);
-          const next = await page(filter, { first: size, after }, mostRows);
-          expect(next.events.length).toBeLessThanOrEqual(size);
-          found.push(...textsOf(next));
-          after = next.resume;
-          if (!next.hasNext) break;
-          // With nothing but short walks forbidden, a page is full as long as there is more.
-          if (mostRows === 20_000) expect(next.events).toHaveLength(size);
-        }
-        expect(found).toEqual(expected);
-        expect(after.position).toBe(places.length === 0 ? after.position : (await readLedger(database.db)).head);
-      }),
+      fc.asyncProperty(
+        aLedger,
+        aFilter,
+        aPlace,
+        fc.integer({ min: 1, max: 7 }),
+        fc.constantFrom(1n, 7_001n),
+        fc.constantFrom(4, 9, 20_000),
+        async (ledger, filter, from, size, stride, mostRows) => {
+          const places = await writeLedger(database.db, ledger, stride);
+          let after = placeOf(places, from);
+          const expected = matching(places, filter)
+            .filter((place) => isAfter(place, after))
+            .map(textOf);
+          const found: string[] = [];
+          for (let rounds = 0; ; rounds++) {
+            expect(rounds).toBeLessThan(400);
+            const next = await page(filter, { first: size, after }, mostRows);
+            expect(next.events.length).toBeLessThanOrEqual(size);
+            found.push(...textsOf(next));
+            after = next.resume;
+            if (!next.hasNext) break;
+            // With nothing but short walks forbidden, a page is full as long as there is more.
+            if (mostRows === 20_000) expect(next.events).toHaveLength(size);
+          }
+          expect(found).toEqual(expected);
+          expect(after.position).toBe(places.length === 0 ? after.position : (await readLedger(database.db)).head);
+        },
+      ),
       { numRuns: 120 },
     );
   });
 
   test("pages backward: any ledger, filter, cursor and size → exactly the model's lines, in its order", async () => {
     await fc.assert(
-      fc.asyncProperty(aLedger, aFilter, fc.option(aPlace), fc.integer({ min: 1, max: 7 }), fc.constantFrom(1n, 7_001n), fc.constantFrom(4, 9, 20_000), async (ledger, filter, from, size, stride, mostRows) => {
-        const places = await writeLedger(database.db, ledger, stride);
-        let before = from === null ? null : placeOf(places, from);
-        const expected = matching(places, filter).filter((place) => before === null || isBefore(place, before)).map(textOf);
-        const found: string[] = [];
-        for (let rounds = 0; ; rounds++) {
-          expect(rounds).toBeLessThan(400);
-          const next = await page(filter, { last: size, before }, mostRows);
-          found.unshift(...textsOf(next));
-          before = next.back;
-          if (!next.hasPrevious) break;
-          if (mostRows === 20_000) expect(next.events).toHaveLength(size);
-        }
-        expect(found).toEqual(expected);
-      }),
+      fc.asyncProperty(
+        aLedger,
+        aFilter,
+        fc.option(aPlace),
+        fc.integer({ min: 1, max: 7 }),
+        fc.constantFrom(1n, 7_001n),
+        fc.constantFrom(4, 9, 20_000),
+        async (ledger, filter, from, size, stride, mostRows) => {
+          const places = await writeLedger(database.db, ledger, stride);
+          let before = from === null ? null : placeOf(places, from);
+          const expected = matching(places, filter)
+            .filter((place) => before === null || isBefore(place, before))
+            .map(textOf);
+          const found: string[] = [];
+          for (let rounds = 0; ; rounds++) {
+            expect(rounds).toBeLessThan(400);
+            const next = await page(filter, { last: size, before }, mostRows);
+            found.unshift(...textsOf(next));
+            before = next.back;
+            if (!next.hasPrevious) break;
+            if (mostRows === 20_000) expect(next.events).toHaveLength(size);
+          }
+          expect(found).toEqual(expected);
+        },
+      ),
       { numRuns: 120 },
     );
   });
@@ -118,7 +141,9 @@ describe("history", () => {
         const places = await writeLedger(database.db, ledger, 1n);
         const after = placeOf(places, one);
         const before = placeOf(places, two);
-        const expected = matching(places, filter).filter((place) => isAfter(place, after) && isBefore(place, before)).map(textOf);
+        const expected = matching(places, filter)
+          .filter((place) => isAfter(place, after) && isBefore(place, before))
+          .map(textOf);
         const forward = await page(filter, { first: size, after, before });
         expect(textsOf(forward)).toEqual(expected.slice(0, size));
         expect(forward.hasNext).toBe(expected.length > size);
@@ -155,7 +180,11 @@ describe("a cursor", () => {
   const line = { project: 1, cluster: 11, node: null, action: null, type: "cluster.settled" as const };
   const filter = { projectId: projectOf(1) };
   beforeAll(async () => {
-    await writeLedger(database.db, Array.from({ length: 10 }, (_, i) => ({ events: [line, line], tick: i })), 1n);
+    await writeLedger(
+      database.db,
+      Array.from({ length: 10 }, (_, i) => ({ events: [line, line], tick: i })),
+      1n,
+    );
   });
 
   test("of another incarnation, or of a place that is not yet → expired, with the oldest one", async () => {
@@ -185,7 +214,14 @@ describe("a cursor", () => {
 describe("an event", () => {
   test("by id: there, of another project, invented, without a position → itself or null", async () => {
     const line = { project: 1, cluster: 11, node: null, action: null, type: "cluster.settled" as const };
-    await writeLedger(database.db, [{ events: [line], tick: 0 }, { events: [line], tick: 1 }], 1n);
+    await writeLedger(
+      database.db,
+      [
+        { events: [line], tick: 0 },
+        { events: [line], tick: 1 },
+      ],
+      1n,
+    );
     const { events } = await page({ projectId: projectOf(1) }, { first: 2 });
     const [first, second] = events;
     if (first === undefined || second === undefined) throw new Error("no events");
