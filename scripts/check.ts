@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const checks = ["types", "lint", "conventions", "arrows", "dead", "schema:check"] as const;
+const checks = ["types", "lint", "conventions", "arrows", "dead", "schema:check", "schema:breaking"] as const;
 
 function npmRun(script: string, args: readonly string[] = []): boolean {
   console.log(`\n── ${script}`);

@@ -7,6 +7,7 @@ import { openDatabase } from "../src/store/database.ts";
 import { migrate } from "../src/store/migrate.ts";
 import { startPostgres } from "../test/support/postgres.ts";
 import { printDatabaseSchema } from "./database-schema.ts";
+import { printGraphqlSchema, printOperations } from "./graphql-schema.ts";
 import { actionStateDiagram, nodeStateDiagram } from "./state-diagram.ts";
 
 async function databaseSchema(): Promise<string> {
@@ -30,6 +31,8 @@ const printed: Readonly<Record<string, () => string | Promise<string>>> = {
   "docs/state-node.md": nodeStateDiagram,
   "docs/state-action.md": actionStateDiagram,
   "schema/database.sql": databaseSchema,
+  "schema/schema.graphql": printGraphqlSchema,
+  "src/cli/graphql/generated/graphql.ts": printOperations,
 };
 
 function readOrEmpty(path: string): string {

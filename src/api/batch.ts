@@ -1,16 +1,12 @@
 /** Gathers a stream of events into frames: as many as fit, not longer than asked, and an empty frame now and then. */
 import type { LedgerCursor } from "../core/cursor.ts";
 import type { Timers } from "../core/runtime.ts";
+import type { EventStream } from "../live/subscription.ts";
 import type { LedgerEvent } from "../store/ledger-event.ts";
 
 export interface EventBatch {
   readonly events: readonly LedgerEvent[];
   readonly cursor: LedgerCursor;
-}
-
-/** A stream that can say how far it has come: what matches at or before its position was yielded. */
-export interface Positioned extends AsyncIterable<readonly LedgerEvent[]> {
-  position(): LedgerCursor;
 }
 
 export interface BatchOptions {
@@ -29,7 +25,7 @@ export const quietMs = 30_000;
  * until the frame is full or due, then send. The source is asked for more only when what it gave has been taken: it holds the buffer,
  * and ends the stream when that overruns.
  */
-export async function* batchEvents(source: Positioned, options: BatchOptions): AsyncGenerator<EventBatch, void, undefined> {
+export async function* batchEvents(source: EventStream, options: BatchOptions): AsyncGenerator<EventBatch, void, undefined> {
   const { maxSize, maxWaitMs, timers, signal } = options;
   const puller = new Puller(source);
   let timer = startTimer(timers, quietMs, signal);
@@ -66,7 +62,7 @@ class Puller {
   readonly #iterator: AsyncIterator<readonly LedgerEvent[]>;
   #asked: Promise<IteratorResult<readonly LedgerEvent[]>> | null = null;
 
-  constructor(source: Positioned) {
+  constructor(source: EventStream) {
     this.#iterator = source[Symbol.asyncIterator]();
   }
 

@@ -4,12 +4,29 @@ import type { LedgerEvent } from "../store/ledger-event.ts";
 import { access } from "./access.ts";
 import { batchEvents, type EventBatch } from "./batch.ts";
 import { builder } from "./builder.ts";
+import type { ApiContext } from "./context.ts";
 import { EventFilterInput, ledgerFilter, readLedgerCursor } from "./event-page.ts";
 import { EventRef } from "./object.ts";
 import { badInput } from "./problem.ts";
 import { liveStream } from "./stream.ts";
 
 const afterDescription = "From behind this cursor on; absent: from now on. Past retention: CURSOR_EXPIRED with `oldest`.";
+
+async function* oneByOne(context: ApiContext, source: AsyncIterable<readonly LedgerEvent[]>): AsyncGenerator<LedgerEvent, void, undefined> {
+  for await (const events of source) {
+    for (const event of events) {
+      context.forget();
+      yield event;
+    }
+  }
+}
+
+async function* freshFrames<T>(context: ApiContext, source: AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
+  for await (const frame of source) {
+    context.forget();
+    yield frame;
+  }
+}
 
 builder.subscriptionField("events", (t) =>
   t.field({
@@ -23,14 +40,7 @@ builder.subscriptionField("events", (t) =>
     subscribe: (_root, args, context) => {
       const filter = ledgerFilter(context, args.filter);
       const after = readLedgerCursor(args.after, "after");
-      return liveStream(context.signal, async function* (signal): AsyncGenerator<LedgerEvent, void, undefined> {
-        for await (const events of context.deps.feed.subscribe({ filter, after, signal })) {
-          for (const event of events) {
-            context.forget();
-            yield event;
-          }
-        }
-      });
+      return liveStream(context.signal, (signal) => oneByOne(context, context.deps.feed.subscribe({ filter, after, signal })));
     },
     resolve: (event) => event,
   }),
@@ -66,12 +76,9 @@ builder.subscriptionField("eventBatches", (t) =>
       const filter = ledgerFilter(context, args.filter);
       const after = readLedgerCursor(args.after, "after");
       const { feed, store } = context.deps;
-      return liveStream(context.signal, async function* (signal): AsyncGenerator<EventBatch, void, undefined> {
+      return liveStream(context.signal, (signal) => {
         const source = feed.subscribe({ filter, after, signal });
-        for await (const batch of batchEvents(source, { maxSize, maxWaitMs, timers: store.runtime.timers, signal })) {
-          context.forget();
-          yield batch;
-        }
+        return freshFrames(context, batchEvents(source, { maxSize, maxWaitMs, timers: store.runtime.timers, signal }));
       });
     },
     resolve: (batch) => batch,

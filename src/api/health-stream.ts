@@ -94,6 +94,17 @@ async function subjectFilter(context: ApiContext, { cluster, node }: Subject): P
   };
 }
 
+async function* healthChanges(context: ApiContext, source: AsyncIterable<readonly LedgerEvent[]>): AsyncGenerator<HealthChange, void, undefined> {
+  for await (const events of source) {
+    for (const event of events) {
+      const change = toHealthChange(event);
+      if (change === null) continue;
+      context.forget();
+      yield change;
+    }
+  }
+}
+
 builder.subscriptionField("nodeHealth", (t) =>
   t.field({
     type: NodeHealthChangeRef,
@@ -107,16 +118,7 @@ builder.subscriptionField("nodeHealth", (t) =>
     subscribe: async (_root, args, context) => {
       const after = readLedgerCursor(args.after, "after");
       const filter = await subjectFilter(context, args);
-      return liveStream(context.signal, async function* (signal): AsyncGenerator<HealthChange, void, undefined> {
-        for await (const events of context.deps.feed.subscribe({ filter, after, signal })) {
-          for (const event of events) {
-            const change = toHealthChange(event);
-            if (change === null) continue;
-            context.forget();
-            yield change;
-          }
-        }
-      });
+      return liveStream(context.signal, (signal) => healthChanges(context, context.deps.feed.subscribe({ filter, after, signal })));
     },
     resolve: (change) => change,
   }),

@@ -17,7 +17,7 @@ import type { Page, PageRequest } from "../store/page.ts";
 import { getProfilesByIds, type ProfileRow } from "../store/profile.ts";
 import { getProjectsByIds, type ProjectRow, quotaUseOf } from "../store/project.ts";
 import { getTokensByIds, type TokenRow } from "../store/token.ts";
-import { listWorkers, type WorkerRow } from "../store/worker-list.ts";
+import { getWorkersByIds, type WorkerRow } from "../store/worker.ts";
 import type { ApiDeps } from "./context.ts";
 
 /** A loader over a read that answers with rows, in any order, of those ids it knows. */
@@ -70,7 +70,7 @@ export function createLoaders({ store: { db } }: Pick<ApiDeps, "store">, { proje
     tokens: rowsById<TokenId, TokenRow>((ids) => getTokensByIds(db, wholeInstallation ? null : projectId, ids)),
     projects: rowsById<ProjectId, ProjectRow>((ids) => getProjectsByIds(db, wholeInstallation ? ids : ids.filter((id) => id === projectId))),
     events: new DataLoader<EventId, LedgerEvent | null>((ids) => readEventsById(db, ids, projectId)),
-    workers: rowsById<WorkerId, WorkerRow>(async (ids) => (await listWorkers(db)).filter((worker) => ids.includes(worker.id))),
+    workers: rowsById<WorkerId, WorkerRow>(async (ids) => [...(await getWorkersByIds(db, ids)).values()]),
 
     counts: valuesOf<ClusterId, Counts>((ids) => readCounts(db, ids)),
     liveActions: valuesOf<ActionId, ActionId>((ids) => liveActionsOf(db, projectId, ids)),

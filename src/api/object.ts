@@ -14,7 +14,7 @@ import type { NodeRow } from "../store/node.ts";
 import type { ProfileRow } from "../store/profile.ts";
 import type { ProjectRow } from "../store/project.ts";
 import type { TokenRow } from "../store/token.ts";
-import type { WorkerRow } from "../store/worker-list.ts";
+import type { WorkerRow } from "../store/worker.ts";
 import { builder } from "./builder.ts";
 import { type Connection, connectionType, type Types } from "./connection.ts";
 

@@ -1,6 +1,6 @@
 /** Workers: the processes that own lanes. An OPERATOR sees them. */
 import { encodeId } from "../core/ids.ts";
-import { listWorkers, type WorkerRow } from "../store/worker-list.ts";
+import { listWorkers, type WorkerRow } from "../store/worker.ts";
 import { access } from "./access.ts";
 import { builder } from "./builder.ts";
 import { NodeInterface, WorkerRef } from "./object.ts";
