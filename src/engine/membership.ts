@@ -8,7 +8,7 @@ import type { HostId, WorkerId } from "../core/ids.ts";
 import { brandId } from "../core/ids.ts";
 import type { Logger } from "../core/runtime.ts";
 import { isAbsence } from "../store/failure.ts";
-import { claimLanes, laneShares, ownedLanes, raiseLanes, releaseLanes } from "../store/lane.ts";
+import { claimLanes, freeLanesOf, laneShares, ownedLanes, raiseLanes, releaseLanes } from "../store/lane.ts";
 import type { Session } from "../store/session.ts";
 import { redoBegunTasks, recheckHostMembers } from "../store/task.ts";
 import { redoLeasedClusters } from "../store/due.ts";
@@ -58,6 +58,8 @@ export function startMembership(deps: MembershipDeps): Membership {
   const { store, lanes, logger } = deps;
   const { clock } = store.runtime;
   let standing: Standing | null = null;
+  /** Who this process was before it lost its session: nobody else has to find out that that one is gone. */
+  let former: WorkerId | null = null;
 
   const join = async (): Promise<Standing> => {
     const session = await deps.openSession();
@@ -79,6 +81,11 @@ export function startMembership(deps: MembershipDeps): Membership {
         joined.lost = true;
         loop.bell.ring();
       });
+      if (former !== null) {
+        await freeLanesOf(store.db, former);
+        await removeWorker(store.db, former);
+        former = null;
+      }
       await session.listen("muster_work", deps.onWork);
       logger.info({ worker: number, hostReborn }, "joined");
       return joined;
@@ -89,12 +96,13 @@ export function startMembership(deps: MembershipDeps): Membership {
   };
 
   const leave = async (why: string): Promise<void> => {
-    const former = standing;
+    const left = standing;
     standing = null;
+    former = left?.id ?? former;
     lanes.clear();
     deps.onOut();
-    logger.warn({ worker: former?.number, why }, "left");
-    await former?.session.close();
+    logger.warn({ worker: left?.number, why }, "left");
+    await left?.session.close();
   };
 
   const turn = async (): Promise<number> => {

@@ -23,7 +23,8 @@ import {
 } from "../store/cluster-plan.ts";
 import { type Counts, noCounts, readCounts } from "../store/count.ts";
 import { type DueCluster, nextDueMs, settleDue, takeDue } from "../store/due.ts";
-import { checkLanes } from "../store/lane.ts";
+import { isAbsence } from "../store/failure.ts";
+import { checkLanes, LaneLost } from "../store/lane.ts";
 import { insertPlannedNodes, lockNodes, type PlannedNode, saveNodes } from "../store/node-write.ts";
 import { listPatients, type Patient, summarizePatients } from "../store/notable.ts";
 import { setTasks, wantNodesDeleted } from "../store/task.ts";
@@ -73,7 +74,8 @@ export function startPlanner(deps: PlannerDeps): Loop {
         await planOne(deps, cluster, rates);
       } catch (error) {
         // One cluster that cannot be planned must not keep the others waiting; its lease makes it due again.
-        deps.logger.error({ clusterId: cluster.clusterId, error }, "a cluster was not planned");
+        const ordinary = error instanceof LaneLost || isAbsence(error);
+        deps.logger[ordinary ? "debug" : "error"]({ clusterId: cluster.clusterId, error }, "a cluster was not planned");
       }
     }
     if (due.length > 0) deps.onPlanned();

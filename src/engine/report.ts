@@ -6,7 +6,7 @@ import { type HealthStatus, type HealthSubject, judgeHealth, type Signal, type S
 import { safeText } from "../core/json.ts";
 import { type NodeEvent, type NodeStatus, nodeTransition, type TaskKind } from "../core/node.ts";
 import { crashesInARow, remedyDelayMs } from "../core/plan/ladder.ts";
-import { afterFailure } from "../core/retry.ts";
+import { afterFailure, retryRules } from "../core/retry.ts";
 import type { JsonObject } from "../core/json.ts";
 import type { DriverError, Inspection, Made, Observation, ProbePlan } from "../drivers/driver.ts";
 import type { CountField } from "../store/count.ts";
@@ -68,6 +68,17 @@ const nothing: Decision = {
 
 const later = (now: Date, ms: number): Date => new Date(now.getTime() + ms);
 
+/** In which statuses a kind of task means something. In any other its outcome came too late: what is to be done next is another's word. */
+const meantFor: Readonly<Record<TaskKind, ReadonlySet<NodeStatus>>> = {
+  CREATE: new Set(["CREATING"]),
+  DELETE: new Set(["DELETING"]),
+  RECOVER: new Set(["RECOVERING"]),
+  INSPECT: new Set(["UNKNOWN"]),
+  UPDATE: new Set(["UPDATING"]),
+  CHECK: new Set(["ACTIVE", "UPDATING", "SUSPENDED", "WARNING", "ERROR", "UNKNOWN"]),
+  OPERATE: new Set(["ACTIVE", "SUSPENDED", "WARNING"]),
+};
+
 /** Decides what follows from a begun task's report. */
 export function decideTask(
   node: NodeState,
@@ -76,6 +87,10 @@ export function decideTask(
   memory: Memory,
   ground: Ground,
 ): Decision {
+  if (!meantFor[task.kind].has(node.status)) {
+    // What was made is remembered while its deletion is on the way, so that it is taken away.
+    return report.kind === "made" && node.status === "DELETING" ? { ...nothing, patch: factsOf(report.made) } : nothing;
+  }
   if (report.kind === "failed") return decideFailure(node, task, report.error, memory, ground);
   if (report.kind === "made") return decideMade(node, task.kind, report.made, memory, ground);
   if (report.kind === "inspected") return decideInspected(node, task.kind, report.inspection, memory, ground);
@@ -87,13 +102,15 @@ export function decideTask(
   return node.status === "DELETING" ? { ...nothing, remove: true, action: { event: "succeeded", reason: null } } : nothing;
 }
 
+function factsOf(made: Made): Pick<NodePatch, "physicalId" | "addresses" | "placement"> {
+  return { physicalId: safeText(made.physicalId), addresses: made.addresses.map((address) => ({ ...address })), placement: made.placement === null ? null : { ...made.placement } };
+}
+
 function decideMade(node: NodeState, kind: TaskKind, made: Made, memory: Memory, ground: Ground): Decision {
   const { now, probe } = ground;
-  const facts = { physicalId: safeText(made.physicalId), addresses: [...made.addresses].map((a) => ({ ...a })), placement: made.placement === null ? null : { ...made.placement } };
   const event: NodeEvent = node.status === "RECOVERING" ? "recovered" : node.status === "UNKNOWN" ? "found" : "created";
   const status = nodeTransition(node.status, event);
-  // It came too late (its deletion is wanted): remember what was made, so that it is taken away.
-  if (status === null || status === "GONE") return { ...nothing, patch: facts };
+  if (status === null || status === "GONE") return nothing;
   const workload: Signal = {
     status: probe === null ? "HEALTHY" : "UNKNOWN",
     reason: probe === null ? "RUNNING" : "STARTING",
@@ -109,7 +126,7 @@ function decideMade(node: NodeState, kind: TaskKind, made: Made, memory: Memory,
   return {
     ...nothing,
     patch: {
-      ...facts,
+      ...factsOf(made),
       status,
       statusReason: null,
       startedAt: event === "found" && node.startedAt !== null ? node.startedAt : now,
@@ -137,12 +154,13 @@ function decideInspected(node: NodeState, kind: TaskKind, inspection: Inspection
     const { made } = inspection;
     const task = made.checkAfterMs === null ? ("drop" as const) : { kind: "CHECK" as const, dueAt: later(now, made.checkAfterMs), attempt: 0, params: null };
     if (node.status !== "UNKNOWN") return { ...nothing, patch: ended, task, action, totals: checked };
+    // What was being done to it when it was lost has come out well after all.
     const found = decideMade(node, kind, made, memory, ground);
-    return { ...found, totals: checked, action };
+    return { ...found, totals: [...found.totals, ...checked] };
   }
   if (node.status === "UNKNOWN" && inspection.presence === "absent") {
     const patch = { status: "PLANNED" as const, statusReason: "read back: it is not there", epoch: node.epoch + 1, physicalId: null, addresses: null };
-    return { ...nothing, patch, task: { kind: "CREATE", dueAt: now, attempt: 0, params: null } };
+    return { ...nothing, patch: { ...patch, ...ended }, task: { kind: "CREATE", dueAt: now, attempt: 0, params: null }, action, totals: checked };
   }
   const dead: Observation = {
     nodeId: node.id,
@@ -153,8 +171,12 @@ function decideInspected(node: NodeState, kind: TaskKind, inspection: Inspection
     message: inspection.presence === "dead" ? (inspection.message ?? inspection.reason) : "it is not there any more",
     observedAtMs: now.getTime(),
   };
+  // One that was lost before it ever ran has failed to be made.
+  if (node.startedAt === null && node.status === "UNKNOWN") {
+    return { ...setAside("ERROR", dead.message ?? dead.reason, memory, ground), totals: ["failed_total", ...checked] };
+  }
   const decision = decideObservation(node, dead, memory, ground);
-  return { ...decision, patch: { ...decision.patch, ...ended }, task: "drop", action, totals: [...decision.totals, ...checked] };
+  return { ...decision, patch: { ...decision.patch, ...ended }, task: "drop", action: action ?? decision.action, totals: [...decision.totals, ...checked] };
 }
 
 function decideFailure(
@@ -174,28 +196,36 @@ function decideFailure(
     const life = error.epochClosed === true ? { epoch: node.epoch + 1, physicalId: null, addresses: null } : {};
     return { ...nothing, patch: { statusReason: reason, ...life }, task: { kind: task.kind, dueAt: later(now, next.afterMs), attempt: task.attempt, params: task.params } };
   }
-  if (next.next === "inspect") {
-    const status = nodeTransition(node.status, "lost");
-    const patch = status === null || status === "GONE" ? { statusReason: reason } : { status, statusReason: reason };
-    return { ...nothing, patch, task: { kind: "INSPECT", dueAt: now, attempt: 0, params: null } };
-  }
-  const failed = { event: "failed" as const, reason };
+  if (next.next === "inspect") return decideUnreachable(node, task.kind, reason, now);
+  if (task.kind === "CHECK") return decideUnreachable(node, task.kind, reason, later(now, retryRules.INSPECT.baseMs));
   const to = failedEvent(task.kind);
   const status = to === null ? null : nodeTransition(node.status, to);
-  if (status === null || status === "GONE") return { ...nothing, patch: { statusReason: reason, actionId: null }, task: "drop", action: failed };
+  if (status === null || status === "GONE") return { ...nothing, patch: { statusReason: reason, actionId: null }, task: "drop", action: { event: "failed", reason } };
+  // A member that could not be made counts against the wish that it was made for; one that could not be healed does not.
+  return { ...setAside(status, reason, memory, ground), totals: task.kind === "CREATE" ? ["failed_total"] : [] };
+}
+
+/** Who cannot be asked is not dead: it is asked again, further and further apart. Of one in ERROR or asleep that was known before. */
+function decideUnreachable(node: NodeState, kind: TaskKind, reason: string, dueAt: Date): Decision {
+  const ended: Pick<Decision, "action"> = kind === "CHECK" ? { action: { event: "failed", reason } } : { action: null };
+  const letGo: NodePatch = kind === "CHECK" ? { actionId: null } : {};
+  if (node.status === "ERROR" || node.status === "SUSPENDED") return { ...nothing, ...ended, patch: letGo, task: "drop" };
+  const lost = nodeTransition(node.status, "lost");
+  const status = lost === null || lost === "GONE" ? node.status : lost;
+  return { ...nothing, ...ended, patch: { ...letGo, status, statusReason: reason }, task: { kind: "INSPECT", dueAt, attempt: 0, params: null } };
+}
+
+/** Gives a node to the ladder: what it was being made for has failed, and its remedy comes after a pause. */
+function setAside(status: NodeStatus, reason: string, memory: Memory, ground: Ground): Decision {
+  const { now, fraction } = ground;
   const crashes = crashesInARow(memory.crashes, now.getTime());
+  // One more than deaths: what could not even be made is not tried again at once.
+  const remedy = { at: later(now, remedyDelayMs(crashes + 1, fraction)), certain: true, rung: crashes - 1 };
   return {
     ...nothing,
-    patch: {
-      status,
-      statusReason: reason,
-      actionId: null,
-      // One more than deaths: what could not even be made is not tried again at once.
-      remedy: { at: later(now, remedyDelayMs(crashes + 1, fraction)), certain: true, rung: crashes - 1 },
-    },
+    patch: { status, statusReason: reason, actionId: null, remedy },
     task: "drop",
-    action: failed,
-    totals: ["failed_total"],
+    action: { event: "failed", reason },
     crashes,
   };
 }
@@ -222,22 +252,25 @@ export function decideObservation(node: NodeState, seen: Observation, memory: Me
   const verdict = judgeHealth({ nodeStatus: node.status, signals, starting });
   const health = { health: verdict.status, healthReason: verdict.reason, healthMessage: verdict.message, occurredAtMs: seen.observedAtMs };
   const common = { ...nothing, signals, changedSignals: changedSignals(memory.signals, signals) };
+  const certain = verdict.status === "UNHEALTHY" && (verdict.reason === "DEAD" || verdict.reason === "HOST_DOWN");
   if (verdict.status === "UNHEALTHY" && working.has(node.status)) {
     const status = nodeTransition(node.status, "vanished");
     if (status === null || status === "GONE") return { ...common, patch: health };
     const crashes = crashesInARow(memory.crashes, now.getTime());
-    const certain = verdict.reason === "DEAD" || verdict.reason === "HOST_DOWN";
+    const reason = safeText(verdict.message ?? verdict.reason);
     return {
       ...common,
-      patch: {
-        ...health,
-        status,
-        statusReason: safeText(verdict.message ?? verdict.reason),
-        remedy: { at: later(now, remedyDelayMs(crashes, fraction)), certain, rung: crashes - 1 },
-      },
+      patch: { ...health, status, statusReason: reason, actionId: null, remedy: { at: later(now, remedyDelayMs(crashes, fraction)), certain, rung: crashes - 1 } },
       task: "drop",
+      // Whatever was being done to it has met its death.
+      action: { event: "failed", reason },
       crashes,
     };
+  }
+  if (certain && node.status === "ERROR" && !memory.certain) {
+    // What was a probe's word is a fact by now: nothing keeps its remedy back any more.
+    const rung = Math.max(0, (memory.crashes?.crashes ?? 1) - 1);
+    return { ...common, patch: { ...health, statusReason: safeText(verdict.message ?? verdict.reason), remedy: { at: now, certain, rung } } };
   }
   if (verdict.status === "HEALTHY" && node.status === "ERROR" && !memory.certain) {
     // It came back by itself before a remedy began.

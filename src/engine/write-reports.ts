@@ -86,7 +86,8 @@ async function write(tx: Tx, now: Date, decided: readonly Decided[], store: Stor
   for (const { node, decision } of decided) {
     if (node.clusterId === null) continue;
     for (const field of decision.totals) tx.count(node.clusterId, field, 1);
-    if (decision.totals.length > 0) tx.markDue(node.clusterId);
+    // A job's last step may change nothing that is counted.
+    if (decision.totals.length > 0 || decision.action !== null || decision.patch?.remedy !== undefined) tx.markDue(node.clusterId);
   }
 }
 
@@ -99,7 +100,8 @@ function changes(node: NodeState, patch: NodePatch): boolean {
     (patch.epoch !== undefined && patch.epoch !== node.epoch) ||
     (patch.physicalId !== undefined && patch.physicalId !== node.physicalId) ||
     (patch.actionId !== undefined && patch.actionId !== node.actionId) ||
-    patch.startedAt !== undefined
+    patch.startedAt !== undefined ||
+    patch.remedy !== undefined
   );
 }
 

@@ -35,6 +35,8 @@ export async function judgePeers(
   for (const peer of silent) {
     const verdict = verdictOn(peer.silentMs, held.has(peer.number));
     if (verdict === null) continue;
+    // One that froze inside a transaction holds its lanes' rows: they would have to be waited for. What it begins after this is short, or ended below.
+    if (verdict === "frozen") await endBackends(store.db, peer.applicationName);
     const freed = await freeLanesOf(store.db, peer.id);
     await endBackends(store.db, peer.applicationName);
     await removeWorker(store.db, peer.id);
