@@ -5,8 +5,8 @@ import { createMetrics } from "../server/metrics.ts";
 import { defaultOrigins, isLoopback } from "../server/origin.ts";
 import { startServer } from "../server/server.ts";
 import type { Store } from "../store/transaction.ts";
-import { Complaint, systemCode } from "./complaint.ts";
 import { layFoundation } from "./foundation.ts";
+import { listenComplaint } from "./listen-complaint.ts";
 import type { PartSettings, RunningPart } from "./part.ts";
 
 /** Connections of its pool; its feed and its sequencer have one more each. */
@@ -47,24 +47,6 @@ async function listen(settings: PartSettings, options: Parameters<typeof startSe
   try {
     return await startServer(options);
   } catch (error) {
-    const complaint = listenComplaint(error, host, port);
-    throw complaint ?? error;
-  }
-}
-
-/** Why we cannot listen there, or null for what is a bug. */
-export function listenComplaint(error: unknown, host: string, port: number): Complaint | null {
-  switch (systemCode(error)) {
-    case "EADDRINUSE":
-      return new Complaint(`Port ${port} on ${host} is taken: another program listens there. Choose another one with MUSTER_PORT, or 0 for any that is free.`);
-    case "EACCES":
-      return new Complaint(`This user may not listen on port ${port}. Choose one from 1024 on with MUSTER_PORT.`);
-    case "EADDRNOTAVAIL":
-      return new Complaint(`${host} is no address of this machine. Set MUSTER_HOST to one that is (0.0.0.0 for all).`);
-    case "ENOTFOUND":
-    case "EAI_AGAIN":
-      return new Complaint(`The name ${host} (MUSTER_HOST) cannot be looked up.`);
-    default:
-      return null;
+    throw listenComplaint(error, host, port) ?? error;
   }
 }

@@ -1,17 +1,17 @@
 /** A part's own side: begins when its supervisor says so, and ends when it says so or is gone. */
-import { startApi } from "./api.ts";
 import { Complaint, sentenceOf } from "./complaint.ts";
 import { createLogger } from "./logger.ts";
 import { isOrder, type Notice, type PartSettings, type RunningPart } from "./part.ts";
-import { startWorkerPart } from "./worker.ts";
 
 /** How long a part may take to end in order once its supervisor is gone, ms. */
 const orphanMs = 3_000;
 /** The pipe's end tells it at once; this look is for a supervisor that died before the pipe stood, ms. */
 const lookForParentMs = 1_000;
 
-export function startPart(settings: PartSettings): Promise<RunningPart> {
-  return settings.kind === "api" ? startApi(settings) : startWorkerPart(settings);
+/** Loads only what the part is made of: a worker needs no GraphQL, and an API process no engine. */
+export async function startPart(settings: PartSettings): Promise<RunningPart> {
+  if (settings.kind === "api") return (await import("./api.ts")).startApi(settings);
+  return (await import("./worker.ts")).startWorkerPart(settings);
 }
 
 /** Runs until told to end. The process ends with it. */
@@ -52,18 +52,16 @@ async function begin(settings: PartSettings): Promise<RunningPart> {
     tell({ notice: "ready", url: part.url });
     return part;
   } catch (error) {
-    if (error instanceof Complaint) tell({ notice: "failed", sentence: error.message });
-    else logger.error({ err: error, reason: sentenceOf(error) }, "Could not start");
-    // What was opened half-way ends with the process; the message above must have left it before.
-    process.exitCode = 1;
-    process.disconnect?.();
+    if (!(error instanceof Complaint)) logger.error({ err: error, reason: sentenceOf(error) }, "Could not start");
+    // What was opened half-way ends with the process; the message must have left it before.
+    tell({ notice: "failed", sentence: sentenceOf(error), final: error instanceof Complaint }, () => process.exit(1));
     return new Promise(() => undefined);
   }
 }
 
-function tell(notice: Notice): void {
+function tell(notice: Notice, onSent: () => void = () => undefined): void {
   // The supervisor may be gone this very moment: then `disconnect` says so.
-  process.send?.(notice, undefined, undefined, () => undefined);
+  process.send?.(notice, undefined, undefined, onSent);
 }
 
 async function stopAndExit(running: Promise<RunningPart> | null, code: number): Promise<void> {

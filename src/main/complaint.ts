@@ -12,3 +12,8 @@ export function systemCode(error: unknown): string | null {
 export function sentenceOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** Somebody asked to end before everything was up: no failure, and nothing to say. */
+export class Interrupted extends Error {
+  override readonly name = "Interrupted";
+}

@@ -21,8 +21,9 @@ export interface Keeper {
   readonly ready: Promise<void>;
   /** Ends the present process; a new one with new settings follows. */
   restart(): void;
-  /** `hurry` kills what does not end, and again on every call. */
+  /** Ends it in order, and kills what does not end. */
   stop(): Promise<void>;
+  /** Kills it. */
   hurry(): void;
 }
 
@@ -33,9 +34,13 @@ const longestPauseMs = 10_000;
 /** How long a part may take to end in order, ms. */
 const farewellMs = 10_000;
 
+/** A part that was never ready is given up after so many deaths: it is broken, and somebody waits. */
+const deathsAtStart = 4;
+
 interface End {
   readonly how: string;
   readonly complaint: string | null;
+  readonly final: boolean;
   readonly livedMs: number;
 }
 
@@ -57,10 +62,13 @@ export function keepPart(options: KeeperOptions): Keeper {
     const process = launch(options);
     child = process;
     let complaint: string | null = null;
+    let final = false;
     process.on("message", (message) => {
       if (!isNotice(message)) return;
-      if (message.notice === "failed") complaint = message.sentence;
-      else {
+      if (message.notice === "failed") {
+        complaint = message.sentence;
+        final = message.final;
+      } else {
         everReady = true;
         options.onReady?.(message.url);
         settle.resolve();
@@ -68,7 +76,7 @@ export function keepPart(options: KeeperOptions): Keeper {
     });
     order(process, { order: "begin", settings });
     return new Promise((resolve) => {
-      const end = (how: string): void => resolve({ how, complaint, livedMs: performance.now() - bornMs });
+      const end = (how: string): void => resolve({ how, complaint, final, livedMs: performance.now() - bornMs });
       process.on("error", (error) => end(error.message));
       process.on("exit", (code, signal) => end(code === null ? `ended by ${signal}` : `exited with ${code}`));
     });
@@ -76,12 +84,15 @@ export function keepPart(options: KeeperOptions): Keeper {
 
   const keep = async (): Promise<void> => {
     let pauseMs = 0;
+    let deaths = 0;
     while (!stopping.signal.aborted) {
       const end = await live();
       child = null;
       if (stopping.signal.aborted) return;
       const { name } = options.settings();
-      if (!everReady && end.complaint !== null) return settle.reject(new Complaint(end.complaint));
+      deaths++;
+      if (!everReady && end.final) return settle.reject(new Complaint(end.complaint ?? end.how));
+      if (!everReady && deaths >= deathsAtStart) return settle.reject(new Complaint(`The ${name} does not start: ${end.complaint ?? end.how}. Its log says more.`));
       pauseMs = end.livedMs >= steadyMs ? 0 : pauseMs;
       logger.warn({ part: name, how: end.how, why: end.complaint, againInMs: pauseMs }, `The ${name} died; it is started again`);
       await timers.wait(pauseMs, stopping.signal);

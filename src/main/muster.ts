@@ -2,12 +2,8 @@
 /** The program. Says what there is to run; each command's work is in a file of its own. */
 import { Command, Option } from "commander";
 import { runAsChild } from "./child.ts";
-import { Complaint } from "./complaint.ts";
+import { Complaint, Interrupted } from "./complaint.ts";
 import { readConfig } from "./config.ts";
-import { runDoctor } from "./doctor.ts";
-import { runMigrate, runPart, runTokenCreate } from "./single.ts";
-import { runDemo } from "./demo.ts";
-import { runStart } from "./start-command.ts";
 import { musterVersion } from "./version.ts";
 
 function program(): Command {
@@ -19,11 +15,14 @@ function program(): Command {
     .command("start")
     .description("everything on this machine: PostgreSQL (unless DATABASE_URL is set), migrations, the API, workers")
     .option("--demo", "make a cluster of five small servers and show it live; its data is in $MUSTER_DATA/demo, emptied first")
-    .action(async ({ demo }: { demo?: true }) => finish(demo === true ? await runDemo(settings()) : await runStart(settings())));
-  muster.command("api").description("one API process, on the database that DATABASE_URL names").action(async () => finish(await runPart("api", settings())));
-  muster.command("worker").description("one worker, on the database that DATABASE_URL names").action(async () => finish(await runPart("worker", settings())));
-  muster.command("migrate").description("bring the database to this version, and end").action(async () => finish(await runMigrate(settings())));
-  muster.command("doctor").description("check everything, and say what is wrong and what to do about it").action(async () => finish(await runDoctor(process.env)));
+    .action(async ({ demo }: { demo?: true }) => {
+      if (demo === true) finish(await (await import("./demo.ts")).runDemo(settings()));
+      else finish(await (await import("./start-command.ts")).runStart(settings()));
+    });
+  muster.command("api").description("one API process, on the database that DATABASE_URL names").action(async () => finish(await (await single()).runPart("api", settings())));
+  muster.command("worker").description("one worker, on the database that DATABASE_URL names").action(async () => finish(await (await single()).runPart("worker", settings())));
+  muster.command("migrate").description("bring the database to this version, and end").action(async () => finish(await (await single()).runMigrate(settings())));
+  muster.command("doctor").description("check everything, and say what is wrong and what to do about it").action(async () => finish(await (await import("./doctor.ts")).runDoctor(process.env)));
   const token = muster.command("token").description("API tokens");
   token
     .command("create")
@@ -32,9 +31,14 @@ function program(): Command {
     .option("--project <name>", "the project it belongs to", "default")
     .option("--name <name>", "what it is called in lists", `local-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}`)
     .addOption(new Option("--role <role>", "what it may do").choices(["READER", "MEMBER", "ADMIN", "OPERATOR"]).default("OPERATOR"))
-    .action(async (options: { project: string; name: string; role: string }) => finish(await runTokenCreate(settings(), options)));
+    .action(async (options: { project: string; name: string; role: string }) => finish(await (await single()).runTokenCreate(settings(), options)));
   muster.command("part", { hidden: true }).action(() => runAsChild());
   return muster;
+}
+
+/** Loaded when asked for: the supervisor and each part hold only what they need in memory. */
+function single(): Promise<typeof import("./single.ts")> {
+  return import("./single.ts");
 }
 
 function settings(): ReturnType<typeof readConfig>["config"] {
@@ -49,6 +53,7 @@ function finish(code: number): void {
 }
 
 function fail(error: unknown): never {
+  if (error instanceof Interrupted) process.exit(0);
   if (error instanceof Complaint) process.stderr.write(`muster: ${error.message}\n`);
   else process.stderr.write(`muster: This is a bug in Muster, please report it.\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   process.exit(1);

@@ -32,8 +32,8 @@ export interface RunningPart {
 /** Supervisor → part. */
 export type Order = { readonly order: "begin"; readonly settings: PartSettings } | { readonly order: "stop" };
 
-/** Part → supervisor. `failed`: a complaint, which another try will hardly mend. */
-export type Notice = { readonly notice: "ready"; readonly url: string | null } | { readonly notice: "failed"; readonly sentence: string };
+/** Part → supervisor. A `final` failure is a complaint, which another try will hardly mend. */
+export type Notice = { readonly notice: "ready"; readonly url: string | null } | { readonly notice: "failed"; readonly sentence: string; readonly final: boolean };
 
 export function isOrder(message: unknown): message is Order {
   return typeof message === "object" && message !== null && "order" in message;

@@ -1,8 +1,6 @@
 /** `muster start` as a person sees it. */
 import { relative } from "node:path";
-import { graphiqlPath } from "../server/graphiql.ts";
 import { isLoopback } from "../server/origin.ts";
-import { graphqlPath } from "../server/yoga.ts";
 import type { Config } from "./config.ts";
 import { adminTokenFile } from "./data-folder.ts";
 import { createLogger } from "./logger.ts";
@@ -22,7 +20,7 @@ export async function runStart(config: Config): Promise<number> {
     logger: createLogger({ level: config.logLevel, process: "start", file: null }),
     logFile: null,
     output: "inherit",
-    hurried: stop.hurried,
+    stop,
   });
   process.stdout.write(`${greeting(config, installation.url)}\n`);
   await untilAborted(stop.asked);
@@ -34,7 +32,7 @@ export async function runStart(config: Config): Promise<number> {
 function greeting(config: Config, url: string): string {
   const workers = config.workers === 1 ? "1 worker" : `${config.workers} workers`;
   const token = config.adminToken === null ? `in ${relative(process.cwd(), adminTokenFile(config.data)) || "."}` : "from MUSTER_ADMIN_TOKEN";
-  const lines = [`Muster ${musterVersion()} runs: ${workers}, data in ${config.data}`, `  GraphQL   ${url}${graphqlPath}`];
-  if (config.graphiql ?? isLoopback(config.host)) lines.push(`  GraphiQL  ${url}${graphiqlPath}`);
+  const lines = [`Muster ${musterVersion()} runs: ${workers}, data in ${config.data}`, `  GraphQL   ${url}/graphql`];
+  if (config.graphiql ?? isLoopback(config.host)) lines.push(`  GraphiQL  ${url}/graphiql`);
   return [...lines, `  Token     ${token}`, "Ctrl-C stops it; its members live on."].join("\n");
 }

@@ -6,14 +6,16 @@ import { createServer } from "node:net";
 import type { Logger, Runtime } from "../core/runtime.ts";
 import type { ProcessPolicy } from "../commands/command.ts";
 import { isLoopback } from "../server/origin.ts";
-import { listenComplaint } from "./api.ts";
+import { Interrupted } from "./complaint.ts";
 import { type Config, childEnvironment } from "./config.ts";
 import { hostIdOf, openDataFolder } from "./data-folder.ts";
 import { type Keys, prepareDatabase, prepareKeys } from "./database.ts";
 import { type Keeper, keepPart } from "./keeper.ts";
+import { listenComplaint } from "./listen-complaint.ts";
 import { type OwnerLock, takeOwnerLock } from "./owner-lock.ts";
 import type { PartKind, PartSettings } from "./part.ts";
 import { type EmbeddedPostgres, startEmbedded } from "./postgres.ts";
+import { type StopSignal, untilAborted } from "./stop-signal.ts";
 
 export interface Installation {
   readonly url: string;
@@ -34,8 +36,7 @@ export interface StartOptions {
   readonly logFile: string | null;
   /** What the parts print besides: a descriptor, or ours. */
   readonly output: number | "inherit";
-  /** Aborted when the user asks a second time: what does not end is killed. */
-  readonly hurried: AbortSignal;
+  readonly stop: StopSignal;
   /** Held already (the demo empties its folder under the lock). */
   readonly lock?: OwnerLock;
 }
@@ -54,7 +55,8 @@ export async function startInstallation(options: StartOptions): Promise<Installa
     await postgres?.stop({ hurry });
     lock.release();
   };
-  options.hurried.addEventListener("abort", () => {
+  // Asked a second time: what does not end is killed.
+  options.stop.hurried.addEventListener("abort", () => {
     for (const keeper of keepers) keeper.hurry();
   });
   try {
@@ -68,6 +70,7 @@ export async function startInstallation(options: StartOptions): Promise<Installa
       postgres = await startEmbedded({ data: config.data, port: config.postgresPort, timers, logger, onMoved });
     }
     const address = (): string => postgres?.url() ?? config.databaseUrl ?? "";
+    endIfAsked(options.stop);
     await prepareDatabase(address(), runtime, logger);
     const keys = await prepareKeys(address(), config, runtime, logger);
     const url = await startParts(options, address, keys, keepers);
@@ -76,6 +79,10 @@ export async function startInstallation(options: StartOptions): Promise<Installa
     await stop();
     throw error;
   }
+}
+
+function endIfAsked(stop: StopSignal): void {
+  if (stop.asked.aborted) throw new Interrupted("stopped before everything was up");
 }
 
 /** Starts the API and the workers side by side and waits for all. Returns where the API is. */
@@ -107,7 +114,8 @@ async function startParts(options: StartOptions, address: () => string, keys: Ke
     port = Number(new URL(url).port);
   });
   for (let number = 1; number <= config.workers; number++) keep("worker", `worker ${number}`, () => undefined);
-  await Promise.all(keepers.map((keeper) => keeper.ready));
+  await Promise.race([Promise.all(keepers.map((keeper) => keeper.ready)), untilAborted(options.stop.asked)]);
+  endIfAsked(options.stop);
   return url;
 }
 
