@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { deleteCluster } from "../../src/commands/cluster.ts";
 import { resizeCluster } from "../../src/commands/cluster-size.ts";
-import { clusterFacts, simCluster, valueOf } from "../support/cluster.ts";
+import { clusterFacts, must, simCluster } from "../support/cluster.ts";
 import { startWorld, type World } from "../support/world.ts";
 
 describe("cluster", () => {
@@ -19,14 +19,14 @@ describe("cluster", () => {
     });
     expect(made).toMatchObject({ status: "ACTIVE", nodes: 20 });
 
-    valueOf(await resizeCluster(world.context(), { cluster: { id: made.typeId }, capacity: { exactly: 7 }, strict: true }));
+    must(await resizeCluster(world.context(), { cluster: { id: made.typeId }, capacity: { exactly: 7 }, strict: true }));
     const shrunk = await world.until("7 members", async () => {
       const facts = await clusterFacts(world.database.db, clusterId);
       return facts?.observedGeneration === 2 && facts;
     });
     expect(shrunk).toMatchObject({ status: "ACTIVE", active: 7, nodes: 7 });
 
-    valueOf(await deleteCluster(world.context(), { cluster: { id: made.typeId }, abandon: false }));
+    must(await deleteCluster(world.context(), { cluster: { id: made.typeId }, abandon: false }));
     await world.until("the end", async () => (await clusterFacts(world.database.db, clusterId)) === null);
   });
 });

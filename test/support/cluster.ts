@@ -10,7 +10,7 @@ import type { Database } from "../../src/store/database.ts";
 import type { World } from "./world.ts";
 
 /** What a command that must succeed answered. */
-export function valueOf<T>(result: Result<T>): T {
+export function must<T>(result: Result<T>): T {
   if (!result.ok) throw new Error(`refused: ${JSON.stringify(result.refusal)}`);
   return result.value;
 }
@@ -29,10 +29,8 @@ export interface WantedCluster {
 /** Makes a profile (`sim` unless said otherwise) and a cluster of it. */
 export async function simCluster(world: World, wanted: WantedCluster): Promise<{ clusterId: ClusterId; actionId: ActionId; id: string }> {
   const context = world.context();
-  const { profileId } = valueOf(
-    await createProfile(context, { name: `${wanted.name}-profile`, type: wanted.type ?? "sim", spec: wanted.spec ?? {} }),
-  );
-  const made = valueOf(
+  const { profileId } = must(await createProfile(context, { name: `${wanted.name}-profile`, type: wanted.type ?? "sim", spec: wanted.spec ?? {} }));
+  const made = must(
     await createCluster(context, {
       name: wanted.name,
       profile: { id: encodeId("profile", profileId) },

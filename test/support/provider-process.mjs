@@ -45,7 +45,12 @@ function create(effect, now) {
     if (effect.epoch <= book.closed) return refused("EPOCH_CLOSED", "this life is over", { epochClosed: true });
     for (const [epoch, other] of book.lives) if (isAlive(other, now)) doubles.push({ nodeId: effect.nodeId, epochs: [epoch, effect.epoch] });
     const readyAt = now + effect.takesMs;
-    life = { physicalId: `sim-${effect.nodeId}-${effect.epoch}`, readyAt, diesAt: effect.livesMs === null ? null : readyAt + effect.livesMs, diedAt: null };
+    life = {
+      physicalId: `sim-${effect.nodeId}-${effect.epoch}`,
+      readyAt,
+      diesAt: effect.livesMs === null ? null : readyAt + effect.livesMs,
+      diedAt: null,
+    };
     book.lives.set(effect.epoch, life);
   }
   if (!isAlive(life, now) || effect.epoch <= book.closed) return refused("EPOCH_CLOSED", "this life is over", { epochClosed: true });

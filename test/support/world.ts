@@ -25,6 +25,7 @@ import { inconsistencies } from "./consistency.ts";
 import { createTestDatabase, type TestDatabase } from "./database.ts";
 import { foldDifferences } from "./fold.ts";
 import { createTestLog, type TestLog } from "./log.ts";
+import type { WorkerProcessSettings } from "./worker-process.ts";
 
 export interface WorldOptions {
   /** Workers from the start. */
@@ -55,6 +56,8 @@ export interface World {
   /** Whoever asks; OPERATOR unless said otherwise. */
   context(role?: Role, projectId?: ProjectId): CommandContext;
   startWorker(): WorldWorker;
+  /** What a worker in a process of its own needs to join, by the URL of the provider that keeps the books of `sim`. */
+  workerSettings(name: string, providerUrl: string, url?: string): WorkerProcessSettings;
   /** Waits until `look` answers something other than false, null or undefined; looks again at every change that the ledger tells. */
   until<T>(what: string, look: () => Promise<T | false | null | undefined>): Promise<T>;
   /** Ends everything, checks everything, drops the database. */
@@ -67,7 +70,7 @@ export interface StopOptions {
 }
 
 /** How long a test waits for what it waits for, ms: a slow machine, eight runs at once. */
-const patienceMs = 45_000;
+const patienceMs = 30_000;
 /** Wake-ups may be lost: everybody who waits for them also looks from time to time, ms. */
 const pollMs = 200;
 
@@ -77,7 +80,8 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const log = createTestLog();
   const wake = createWake(database.db, runtime);
   const store: Store = { db: database.db, runtime, wake, writer: 0 };
-  const vault = createVault(randomBytes(32));
+  const vaultKey = randomBytes(32);
+  const vault = createVault(vaultKey);
   const driverDeps = { ...runtime, logger: log };
   const sim = createSimDriver({ ...driverDeps, ...(options.provider === undefined ? {} : { provider: options.provider }) });
   const drivers: DriverCatalog = new Map([sim, ...(options.drivers ?? [])].map((driver) => [driver.type, driver]));
@@ -140,6 +144,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       processPolicy: { mode: "on" },
     }),
     startWorker: start,
+    workerSettings: (name, providerUrl, url = database.url) => ({ url, providerUrl, hostId, name, vaultKey: vaultKey.toString("hex") }),
     until: (what, look) => until(runtime, ear, log, what, look),
     stop: async ({ errorsExpected = false } = {}) => {
       await Promise.all([...workers].map((worker) => worker.stop()));
