@@ -55,7 +55,13 @@ export async function openStage(): Promise<Stage> {
     write: (cluster, count, label) =>
       transaction(store, async (tx) => {
         for (let i = 1; i <= count; i++) {
-          tx.events.push({ type: "cluster.settled", projectId, clusterId: clusterId(cluster), clusterName: `${label}-${i}`, data: { generation: i } });
+          tx.events.push({
+            type: "cluster.settled",
+            projectId,
+            clusterId: clusterId(cluster),
+            clusterName: `${label}-${i}`,
+            data: { generation: i },
+          });
         }
       }),
     openSession: openOne,
