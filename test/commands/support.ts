@@ -8,9 +8,12 @@ import type { Refusal, Result } from "../../src/core/errors.ts";
 import { type ActionId, type ClusterId, encodeId, type ProfileId } from "../../src/core/ids.ts";
 import { type ActionRow, getActionsByIds } from "../../src/store/action.ts";
 import { type ClusterRow, getClustersByIds } from "../../src/store/cluster.ts";
-import { valueOf } from "../support/cluster.ts";
 
-export { valueOf };
+/** What a command that must succeed answered. */
+export function valueOf<T>(result: Result<T>): T {
+  if (!result.ok) throw new Error(`refused: ${JSON.stringify(result.refusal)}`);
+  return result.value;
+}
 
 /** What a command that must refuse said. */
 export function refusalOf(result: Result<unknown>): Refusal {
