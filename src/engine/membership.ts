@@ -49,7 +49,8 @@ interface Standing {
   readonly id: WorkerId;
   readonly number: number;
   readonly session: Session;
-  readonly sinceMs: number;
+  /** When it came back after a loss, by the monotonic clock; null: it has just begun, and has missed nothing. */
+  readonly backAtMs: number | null;
   lost: boolean;
   beatAtMs: number;
 }
@@ -76,7 +77,7 @@ export function startMembership(deps: MembershipDeps): Membership {
         applicationName: deps.applicationName,
       });
       if (!(await session.tryLock(workerLockSpace, number))) throw new Error(`the session lock of worker ${number} is held`);
-      const joined: Standing = { id, number, session, sinceMs: clock.monotonicMs(), lost: false, beatAtMs: clock.monotonicMs() };
+      const joined: Standing = { id, number, session, backAtMs: former === null ? null : clock.monotonicMs(), lost: false, beatAtMs: clock.monotonicMs() };
       void session.lost.then(() => {
         joined.lost = true;
         loop.bell.ring();
@@ -125,7 +126,7 @@ export function startMembership(deps: MembershipDeps): Membership {
       }
       if (lateBy > lateMs) await renew(me, lateBy);
       const peers = await listPeers(store.db);
-      await judgePeers({ store, session: me.session, logger, memberForMs: clock.monotonicMs() - me.sinceMs }, me.id, peers);
+      await judgePeers({ store, session: me.session, logger, listeningForMs: me.backAtMs === null ? Number.POSITIVE_INFINITY : clock.monotonicMs() - me.backAtMs }, me.id, peers);
       await share(deps, me.id, peers);
     } catch (error) {
       if (!isAbsence(error)) throw error;

@@ -75,7 +75,7 @@ const meantFor: Readonly<Record<TaskKind, ReadonlySet<NodeStatus>>> = {
   RECOVER: new Set(["RECOVERING"]),
   INSPECT: new Set(["UNKNOWN"]),
   UPDATE: new Set(["UPDATING"]),
-  CHECK: new Set(["ACTIVE", "UPDATING", "SUSPENDED", "WARNING", "ERROR", "UNKNOWN"]),
+  CHECK: new Set(["ACTIVE", "SUSPENDED", "WARNING", "ERROR", "UNKNOWN"]),
   OPERATE: new Set(["ACTIVE", "SUSPENDED", "WARNING"]),
 };
 

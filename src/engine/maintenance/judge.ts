@@ -12,7 +12,7 @@ import { endBackends, heldWorkerLocks, type Peer, removeWorker, serverAgeMs } fr
 export const judgeRules = {
   deadAfterMs: 1_500,
   frozenAfterMs: 5_000,
-  /** After PostgreSQL started, or the judge itself (re)joined, silence proves nothing for so long. */
+  /** After PostgreSQL started, or the judge's own session was lost, silence proves nothing for so long: others may be coming back. */
   graceMs: 3_000,
 } as const;
 
@@ -24,13 +24,13 @@ export function verdictOn(silentMs: number, lockHeld: boolean): "dead" | "frozen
 
 /** Takes the lanes of workers that are dead or frozen. */
 export async function judgePeers(
-  deps: { readonly store: Store; readonly session: Session; readonly logger: Logger; readonly memberForMs: number },
+  deps: { readonly store: Store; readonly session: Session; readonly logger: Logger; readonly listeningForMs: number },
   self: WorkerId,
   peers: readonly Peer[],
 ): Promise<void> {
   const { store, logger } = deps;
   const silent = peers.filter((peer) => peer.id !== self && peer.silentMs > judgeRules.deadAfterMs);
-  if (silent.length === 0 || deps.memberForMs < judgeRules.graceMs || (await serverAgeMs(store.db)) < judgeRules.graceMs) return;
+  if (silent.length === 0 || deps.listeningForMs < judgeRules.graceMs || (await serverAgeMs(store.db)) < judgeRules.graceMs) return;
   const held = await heldWorkerLocks(store.db);
   for (const peer of silent) {
     const verdict = verdictOn(peer.silentMs, held.has(peer.number));
