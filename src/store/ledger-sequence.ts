@@ -15,10 +15,12 @@ export interface Lead {
 
 /** Makes this session's owner the sequencer, and whoever was it before harmless. The session must hold the lock. */
 export async function takeLead(session: Session): Promise<Lead> {
-  // A position that a crash of the server took back would be given twice, to different batches.
-  await session.query(
-    `/* sequencer.durable */ select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'`,
-  );
+  // A position that a crash of the server took back would be given twice, to different batches. And the table of markers is
+  // small in rows and large in dead ones: read whole it would look cheap to the planner, and is not.
+  await session.query(`
+    /* sequencer.settings */
+    select set_config('enable_seqscan', 'off', false),
+           case when current_setting('synchronous_commit') = 'off' then set_config('synchronous_commit', 'on', false) end`);
   const [row] = await session.query<{ sequencer_epoch: bigint; position: bigint; top_batch: bigint }>(`
     /* sequencer.lead */
     update muster.ledger set sequencer_epoch = sequencer_epoch + 1 returning sequencer_epoch, position, top_batch`);

@@ -41,7 +41,7 @@ export async function readTail(session: Session, after: LedgerCursor, limit: num
       from l left join lateral (
         select p.position, e.*
           from (select position, batch from muster.position
-                 where position >= $1::bigint and position <= least(l.head, $1::bigint + ${mostPositions}) order by position) p
+                 where position >= $1::bigint and position <= $1::bigint + ${mostPositions} and position <= l.head order by position) p
           cross join lateral (
             select ${eventColumns} from muster.event e
              where e.batch = p.batch and e.ordinal > case when p.position = $1::bigint then $2::integer else 0 end
