@@ -2,7 +2,7 @@
 import type { Timers } from "../core/runtime.ts";
 import type { ApiClient } from "./client.ts";
 import type { Display } from "./display.ts";
-import { type WatchedCluster, type WatchedNode, watchClusterDocument, watchEventsDocument } from "./documents.ts";
+import { ClusterLiveDocument, type ClusterLiveSubscription, EventStreamDocument } from "./graphql/generated/graphql.ts";
 import type { ClusterView, MemberView } from "./screen.ts";
 
 export interface WatchOptions {
@@ -29,7 +29,7 @@ export async function watchCluster(options: WatchOptions): Promise<void> {
 
 async function followCluster({ client, display, cluster: name, timers, onCluster }: WatchOptions, signal: AbortSignal, gone: AbortController): Promise<void> {
   await persist(timers, signal, async () => {
-    for await (const { cluster } of client.subscribe(watchClusterDocument, { cluster: { name } }, signal)) {
+    for await (const { cluster } of client.subscribe(ClusterLiveDocument, { by: { name } }, signal)) {
       const view = cluster === null ? null : viewOf(cluster);
       if (view !== null) display.cluster(view);
       onCluster(view);
@@ -41,7 +41,7 @@ async function followCluster({ client, display, cluster: name, timers, onCluster
 async function followEvents({ client, display, after, timers }: WatchOptions, signal: AbortSignal): Promise<void> {
   let cursor = after;
   await persist(timers, signal, async () => {
-    for await (const { events: event } of client.subscribe(watchEventsDocument, { after: cursor }, signal)) {
+    for await (const { events: event } of client.subscribe(EventStreamDocument, { after: cursor, filter: { minLevel: "INFO" } }, signal)) {
       cursor = event.cursor;
       display.event({ at: new Date(event.occurredAt), level: event.level, message: event.message });
     }
@@ -59,7 +59,9 @@ async function persist(timers: Timers, signal: AbortSignal, follow: () => Promis
   }
 }
 
-function viewOf(cluster: WatchedCluster): ClusterView {
+type LiveCluster = NonNullable<ClusterLiveSubscription["cluster"]>;
+
+function viewOf(cluster: LiveCluster): ClusterView {
   return {
     name: cluster.name,
     status: cluster.status,
@@ -70,7 +72,7 @@ function viewOf(cluster: WatchedCluster): ClusterView {
   };
 }
 
-function memberOf(node: WatchedNode): MemberView {
+function memberOf(node: LiveCluster["nodes"]["nodes"][number]): MemberView {
   const [address] = node.addresses;
   return {
     name: node.name,

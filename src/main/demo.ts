@@ -6,7 +6,8 @@ import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type ApiClient, ApiError, connect } from "../cli/client.ts";
 import { type Display, openDisplay } from "../cli/display.ts";
-import { createClusterDocument, createProfileDocument, deleteClusterDocument, feedCursorDocument, refusalIn } from "../cli/documents.ts";
+import { CreateClusterDocument, CreateProfileDocument, DeleteClusterDocument, FeedCursorDocument } from "../cli/graphql/generated/graphql.ts";
+import { refusalIn } from "../cli/refusal.ts";
 import type { ClusterView } from "../cli/screen.ts";
 import { watchCluster } from "../cli/watch.ts";
 import type { Runtime } from "../core/runtime.ts";
@@ -88,7 +89,7 @@ interface Show {
 }
 
 async function show({ config, client, runtime, stop, url, token }: Show): Promise<void> {
-  const { feedCursor } = await client.request(feedCursorDocument, {});
+  const { feedCursor } = await client.request(FeedCursorDocument, {});
   await createCluster(client, runtime);
   process.stdout.write(`\n  GraphiQL  ${url}/graphiql#token=${token}\n  GraphQL   ${url}/graphql   (token in ${adminTokenFile(config.data)})\n  Log       ${join(config.data, "log", "muster.log")}\n\n`);
   const display = openDisplay(process.stdout);
@@ -126,9 +127,9 @@ async function createCluster(client: ApiClient, runtime: Runtime): Promise<void>
     ports: ["http"],
     health: { http: { port: "http", path: "/" }, intervalMs: 1_000, timeoutMs: 1_000 },
   };
-  const profile = await client.request(createProfileDocument, { input: { name: clusterName, type: "process", spec, idempotencyKey: runtime.entropy.uuid() } });
+  const profile = await client.request(CreateProfileDocument, { input: { name: clusterName, type: "process", spec, idempotencyKey: runtime.entropy.uuid() } });
   accept(refusalIn(profile.createProfile));
-  const cluster = await client.request(createClusterDocument, {
+  const cluster = await client.request(CreateClusterDocument, {
     input: { name: clusterName, profile: { name: clusterName }, desiredCapacity: clusterSize, minSize: 1, maxSize: 50, idempotencyKey: runtime.entropy.uuid() },
   });
   accept(refusalIn(cluster.createCluster));
@@ -144,9 +145,9 @@ async function deleteMembers(client: ApiClient, runtime: Runtime, stop: StopSign
   const bounded = AbortSignal.any([patience.signal, stop.hurried]);
   const timeout = runtime.timers.wait(farewellMs, bounded).then(() => patience.abort());
   try {
-    const { deleteCluster } = await client.request(deleteClusterDocument, { input: { cluster: { name: clusterName }, idempotencyKey: runtime.entropy.uuid() } });
+    const { deleteCluster } = await client.request(DeleteClusterDocument, { input: { cluster: { name: clusterName }, idempotencyKey: runtime.entropy.uuid() } });
     const silent: Display = { cluster: () => undefined, event: () => undefined, hint: () => undefined, close: () => undefined };
-    const { feedCursor } = await client.request(feedCursorDocument, {});
+    const { feedCursor } = await client.request(FeedCursorDocument, {});
     if (refusalIn(deleteCluster) === null) {
       await watchCluster({ client, display: silent, cluster: clusterName, after: feedCursor, timers: runtime.timers, signal: bounded, onCluster: () => undefined });
     }
