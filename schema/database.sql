@@ -156,6 +156,8 @@ create table muster.installation (
   created_at timestamp with time zone not null default clock_timestamp(),
   schema_floor integer not null default 1,
   secret_check jsonb,
+  read_back integer,
+  read_back_after uuid,
   constraint installation_pkey PRIMARY KEY (singleton),
   constraint installation_singleton_check CHECK (singleton)
 );
@@ -230,6 +232,7 @@ create table muster.node (
 CREATE INDEX node_cluster ON muster.node USING btree (cluster_id, id);
 CREATE UNIQUE INDEX node_cluster_index ON muster.node USING btree (cluster_id, index);
 CREATE UNIQUE INDEX node_cluster_name ON muster.node USING btree (cluster_id, name);
+CREATE INDEX node_host ON muster.node USING btree (lane) WHERE (host_id IS NOT NULL);
 CREATE INDEX node_orphan ON muster.node USING btree (project_id, id) WHERE (cluster_id IS NULL);
 CREATE INDEX node_profile ON muster.node USING btree (profile_id);
 CREATE INDEX node_tainted ON muster.node USING btree (cluster_id, id) WHERE tainted;
@@ -362,7 +365,7 @@ create table muster.worker (
   started_at timestamp with time zone not null,
   heartbeat_at timestamp with time zone not null,
   draining boolean not null default false,
-  backend_pids integer[] not null default '{}'::integer[],
+  application_name text not null,
   constraint worker_number_key UNIQUE (number),
   constraint worker_pkey PRIMARY KEY (id)
 ) with (fillfactor=50, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=1000, autovacuum_vacuum_cost_delay=0);

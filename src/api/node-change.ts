@@ -1,7 +1,7 @@
 /** Changes of single nodes. */
 import { createClusterNode, deleteClusterNode, updateClusterNode } from "../commands/node.ts";
 import { checkClusterNode, recoverClusterNode } from "../commands/node-job.ts";
-import type { ActionId, NodeId } from "../core/ids.ts";
+import { type ActionId, encodeId, type NodeId } from "../core/ids.ts";
 import type { ActionRow } from "../store/action.ts";
 import type { NodeRow } from "../store/node.ts";
 import { builder } from "./builder.ts";
@@ -28,6 +28,27 @@ function nodePayload(name: string) {
 async function showNode(ids: { readonly nodeId: NodeId; readonly actionId: ActionId }, { loaders }: ApiContext): Promise<NodePayload | null> {
   const [node, action] = await Promise.all([loaders.nodes.load(ids.nodeId), loaders.actions.load(ids.actionId)]);
   return node === null || action === null ? null : { node, action };
+}
+
+/** A node that nothing was begun for is gone in the same transaction. */
+interface NodeDeletion {
+  readonly node: NodeRow | null;
+  readonly deletedId: string | null;
+  readonly action: ActionRow;
+}
+
+const DeleteClusterNodePayloadRef = builder.objectRef<NodeDeletion>("DeleteClusterNodePayload").implement({
+  description: "The node as it now is, or the id of one that is gone already, and the action that is the work.",
+  fields: (t) => ({
+    node: t.expose("node", { type: ClusterNodeRef, nullable: true, description: "The node as it now is; null: it is gone." }),
+    deletedId: t.exposeID("deletedId", { nullable: true, description: "The id it had, where it is gone at once." }),
+    action: t.expose("action", { type: ActionRef, description: "The work that follows." }),
+  }),
+});
+
+async function showDeletion(ids: { readonly nodeId: NodeId; readonly actionId: ActionId }, { loaders }: ApiContext): Promise<NodeDeletion | null> {
+  const [node, action] = await Promise.all([loaders.nodes.load(ids.nodeId), loaders.actions.load(ids.actionId)]);
+  return action === null ? null : { node, action, deletedId: node === null ? encodeId("node", ids.nodeId) : null };
 }
 
 defineMutation("createClusterNode", {
@@ -113,7 +134,7 @@ defineMutation("deleteClusterNode", {
       idempotencyKey: t.string({ description: idempotencyKeyDescription }),
     }),
   }),
-  payload: nodePayload("DeleteClusterNodePayload"),
+  payload: DeleteClusterNodePayloadRef,
   command: deleteClusterNode,
-  show: showNode,
+  show: showDeletion,
 });
