@@ -3,11 +3,11 @@
  * decision names everything that follows: status, next task, action, totals, probe, signals. The outbox writes it.
  */
 import { type HealthStatus, type HealthSubject, judgeHealth, type Signal, type Signals } from "../core/health.ts";
+import type { JsonObject } from "../core/json.ts";
 import { safeText } from "../core/json.ts";
 import { type NodeEvent, type NodeStatus, nodeTransition, type TaskKind } from "../core/node.ts";
 import { crashesInARow, remedyDelayMs } from "../core/plan/ladder.ts";
 import { afterFailure, retryRules } from "../core/retry.ts";
-import type { JsonObject } from "../core/json.ts";
 import type { DriverError, Inspection, Made, Observation, ProbePlan } from "../drivers/driver.ts";
 import type { CountField } from "../store/count.ts";
 import type { NodePatch, NodeState } from "../store/node-write.ts";
@@ -103,7 +103,11 @@ export function decideTask(
 }
 
 function factsOf(made: Made): Pick<NodePatch, "physicalId" | "addresses" | "placement"> {
-  return { physicalId: safeText(made.physicalId), addresses: made.addresses.map((address) => ({ ...address })), placement: made.placement === null ? null : { ...made.placement } };
+  return {
+    physicalId: safeText(made.physicalId),
+    addresses: made.addresses.map((address) => ({ ...address })),
+    placement: made.placement === null ? null : { ...made.placement },
+  };
 }
 
 function decideMade(node: NodeState, kind: TaskKind, made: Made, memory: Memory, ground: Ground): Decision {
@@ -152,14 +156,21 @@ function decideInspected(node: NodeState, kind: TaskKind, inspection: Inspection
   const ended = action === null ? {} : { actionId: null };
   if (inspection.presence === "running") {
     const { made } = inspection;
-    const task = made.checkAfterMs === null ? ("drop" as const) : { kind: "CHECK" as const, dueAt: later(now, made.checkAfterMs), attempt: 0, params: null };
+    const task =
+      made.checkAfterMs === null ? ("drop" as const) : { kind: "CHECK" as const, dueAt: later(now, made.checkAfterMs), attempt: 0, params: null };
     if (node.status !== "UNKNOWN") return { ...nothing, patch: ended, task, action, totals: checked };
     // What was being done to it when it was lost has come out well after all.
     const found = decideMade(node, kind, made, memory, ground);
     return { ...found, totals: [...found.totals, ...checked] };
   }
   if (node.status === "UNKNOWN" && inspection.presence === "absent") {
-    const patch = { status: "PLANNED" as const, statusReason: "read back: it is not there", epoch: node.epoch + 1, physicalId: null, addresses: null };
+    const patch = {
+      status: "PLANNED" as const,
+      statusReason: "read back: it is not there",
+      epoch: node.epoch + 1,
+      physicalId: null,
+      addresses: null,
+    };
     return { ...nothing, patch: { ...patch, ...ended }, task: { kind: "CREATE", dueAt: now, attempt: 0, params: null }, action, totals: checked };
   }
   const dead: Observation = {
@@ -176,7 +187,13 @@ function decideInspected(node: NodeState, kind: TaskKind, inspection: Inspection
     return { ...setAside("ERROR", dead.message ?? dead.reason, memory, ground), totals: ["failed_total", ...checked] };
   }
   const decision = decideObservation(node, dead, memory, ground);
-  return { ...decision, patch: { ...decision.patch, ...ended }, task: "drop", action: action ?? decision.action, totals: [...decision.totals, ...checked] };
+  return {
+    ...decision,
+    patch: { ...decision.patch, ...ended },
+    task: "drop",
+    action: action ?? decision.action,
+    totals: [...decision.totals, ...checked],
+  };
 }
 
 function decideFailure(
@@ -194,13 +211,18 @@ function decideFailure(
   if (next.next === "retry") {
     // An attempt that came to life and died has used its epoch up: the same key would only bring the same answer.
     const life = error.epochClosed === true ? { epoch: node.epoch + 1, physicalId: null, addresses: null } : {};
-    return { ...nothing, patch: { statusReason: reason, ...life }, task: { kind: task.kind, dueAt: later(now, next.afterMs), attempt: task.attempt, params: task.params } };
+    return {
+      ...nothing,
+      patch: { statusReason: reason, ...life },
+      task: { kind: task.kind, dueAt: later(now, next.afterMs), attempt: task.attempt, params: task.params },
+    };
   }
   if (next.next === "inspect") return decideUnreachable(node, task.kind, reason, now);
   if (task.kind === "CHECK") return decideUnreachable(node, task.kind, reason, later(now, retryRules.INSPECT.baseMs));
   const to = failedEvent(task.kind);
   const status = to === null ? null : nodeTransition(node.status, to);
-  if (status === null || status === "GONE") return { ...nothing, patch: { statusReason: reason, actionId: null }, task: "drop", action: { event: "failed", reason } };
+  if (status === null || status === "GONE")
+    return { ...nothing, patch: { statusReason: reason, actionId: null }, task: "drop", action: { event: "failed", reason } };
   // A member that could not be made counts against the wish that it was made for; one that could not be healed does not.
   return { ...setAside(status, reason, memory, ground), totals: task.kind === "CREATE" ? ["failed_total"] : [] };
 }
@@ -246,7 +268,13 @@ export function decideObservation(node: NodeState, seen: Observation, memory: Me
   if (!working.has(node.status) && node.status !== "ERROR") return nothing;
   const former = memory.signals[seen.subject];
   const since = former?.status === seen.status ? former.sinceMs : seen.observedAtMs;
-  const signal: Signal = { status: seen.status, reason: seen.reason, message: seen.message === null ? null : safeText(seen.message), observedAtMs: seen.observedAtMs, sinceMs: since };
+  const signal: Signal = {
+    status: seen.status,
+    reason: seen.reason,
+    message: seen.message === null ? null : safeText(seen.message),
+    observedAtMs: seen.observedAtMs,
+    sinceMs: since,
+  };
   const signals: Signals = { ...heard(memory.signals, ground), [seen.subject]: signal };
   const starting = probe !== null && now.getTime() - node.startedAt.getTime() < probe.startPeriodMs;
   const verdict = judgeHealth({ nodeStatus: node.status, signals, starting });
@@ -260,7 +288,13 @@ export function decideObservation(node: NodeState, seen: Observation, memory: Me
     const reason = safeText(verdict.message ?? verdict.reason);
     return {
       ...common,
-      patch: { ...health, status, statusReason: reason, actionId: null, remedy: { at: later(now, remedyDelayMs(crashes, fraction)), certain, rung: crashes - 1 } },
+      patch: {
+        ...health,
+        status,
+        statusReason: reason,
+        actionId: null,
+        remedy: { at: later(now, remedyDelayMs(crashes, fraction)), certain, rung: crashes - 1 },
+      },
       task: "drop",
       // Whatever was being done to it has met its death.
       action: { event: "failed", reason },

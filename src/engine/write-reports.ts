@@ -44,7 +44,9 @@ export async function writeReports(deps: { readonly store: Store; readonly specs
     const decided = nodes.flatMap((node): Decided[] => {
       const report = byNode.get(node.id);
       const profile = profiles.get(node.profileId);
-      return report === undefined ? [] : [{ node, profile, decision: decide(report, node, memories.get(node.id) ?? noMemory, profile, now, store.runtime.entropy.fraction()) }];
+      return report === undefined
+        ? []
+        : [{ node, profile, decision: decide(report, node, memories.get(node.id) ?? noMemory, profile, now, store.runtime.entropy.fraction()) }];
     });
     await write(tx, now, decided, store);
     return { probed: decided.filter(({ decision, profile }) => decision.probe === "start" && profile?.probe != null).map(({ node }) => node.id) };
@@ -59,8 +61,16 @@ function remembers(report: Report | undefined, node: NodeState, profile: KnownPr
 }
 
 function decide(report: Report, node: NodeState, memory: NodeMemory, profile: KnownProfile | undefined, now: Date, fraction: number): Decision {
-  const ground = { now, fraction, probe: profile?.probe ?? null, keyed: profile?.driver.idempotency === "keyed", fromHost: profile?.driver.hostBound === true };
-  return report.from === "watch" ? decideObservation(node, report.observation, memory, ground) : decideTask(node, report.task, report.report, memory, ground);
+  const ground = {
+    now,
+    fraction,
+    probe: profile?.probe ?? null,
+    keyed: profile?.driver.idempotency === "keyed",
+    fromHost: profile?.driver.hostBound === true,
+  };
+  return report.from === "watch"
+    ? decideObservation(node, report.observation, memory, ground)
+    : decideTask(node, report.task, report.report, memory, ground);
 }
 
 async function write(tx: Tx, now: Date, decided: readonly Decided[], store: Store): Promise<void> {
