@@ -2,6 +2,7 @@
  * Outcomes as they come: the one way in which drivers turn work on single nodes, or on small groups of them, into the stream that
  * the contract asks for. Keeps the deadline, listens to the signal, and never lets one sick node end the others' stream.
  */
+import { setMaxListeners } from "node:events";
 import { safeText } from "../core/json.ts";
 import type { Clock, Timers } from "../core/runtime.ts";
 import type { CallContext, DriverError, DriverNode, Outcome } from "./driver.ts";
@@ -40,6 +41,8 @@ export interface CallEnd {
 
 export function endOf(context: CallContext, deps: Waiting): CallEnd {
   const over = new AbortController();
+  // Every node of a batch, and every call of a worker, listens: that is no leak.
+  setMaxListeners(0, over.signal, context.signal);
   const onAbort = (): void => over.abort();
   if (context.signal.aborted) over.abort();
   else context.signal.addEventListener("abort", onAbort, { once: true });

@@ -97,7 +97,7 @@ async function isNamed(world: ProcessWorld): Promise<boolean> {
   const text = await readIfThere(path);
   const holder = text === null ? null : parseFence(text);
   if (holder?.kind === "member" && isRunning(holder, world.incarnation)) return holder.pid === process.pid;
-  const draft = `${path}.${process.pid}`;
+  const draft = `${path}.${Buffer.from(world.entropy.bytes(6)).toString("hex")}`;
   await writeFile(draft, ownRecord(world.incarnation), { mode: 0o600 });
   await rename(draft, path);
   return (await readFile(path, "utf8")) === ownRecord(world.incarnation);

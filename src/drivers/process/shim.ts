@@ -9,7 +9,7 @@
  *    links that to `epoch-N`. A link is made by one only, like a file by O_EXCL, but appears with its contents: there is no
  *    moment at which the fence stands and nobody knows who runs. Who does not get the link ends before it has done anything.
  * 3. It becomes the command, in a session and process group of its own, its output in the log.
- * 4. The shell outside waits, kills what is left of the member's group, and writes the exit code, one line by one write.
+ * 4. The shell outside waits (in the foreground: what a shell puts into the background without job control ignores SIGINT), kills what is left of the member's group, and writes the exit code, one line by one write.
  */
 
 export interface ShimWords {
@@ -62,13 +62,11 @@ export function shimText(words: ShimWords): string {
     cd ${quote(words.cwd)} || exit 126
 ${exports.join("\n")}
     exec ${quote(tools.env)} ${unset.join(" ")} ${quote(tools.setsid)} -- ${command}
-  ) &
-  child=$!
-  wait "$child"
+  )
   code=$?
   read -r format pid start incarnation token ports < epoch-${words.epoch} || return
   [ "$token" = ${words.token} ] || return
-  kill -s KILL -- "-$child" 2> /dev/null
+  kill -s KILL -- "-$pid" 2> /dev/null
   echo "$code" > ${quote(words.exitFile)}
 }
 muster

@@ -1,4 +1,5 @@
 /** Taking one member away: close the epoch, ask it to stop, then make it. */
+import { setMaxListeners } from "node:events";
 import type { DriverNode } from "../driver.ts";
 import { CallFailed } from "../outcome-stream.ts";
 import { isRunning, killRemains, remainsOf, signalGroup } from "./liveness.ts";
@@ -41,6 +42,8 @@ export async function removeFormerLives(world: ProcessWorld, node: DriverNode, s
 
 export async function stopEverything(world: ProcessWorld, signal: AbortSignal): Promise<number> {
   let stopped = 0;
+  // Each member waits under it.
+  setMaxListeners(0, signal);
   const stop: Stop = { signal: "SIGTERM", graceMs: farewellMs };
   const lives = (await listNodes(world.state)).map(async (id) => {
     for (const epoch of await fencedEpochs(world.state, id)) {

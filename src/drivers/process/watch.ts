@@ -5,13 +5,14 @@
  * member was made, or reach a worker that does not own it.
  */
 import { watch } from "node:fs";
-import { readdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { NodeId } from "../../core/ids.ts";
 import type { Observation } from "../driver.ts";
+import { errorOf } from "../outcome-stream.ts";
 import type { Caretaker } from "./caretaker.ts";
 import { endingOf } from "./ending.ts";
-import { exitOf, isGone, readExit } from "./state.ts";
+import { exitOf, isGone, listIfThere, readExit } from "./state.ts";
 import type { ProcessWorld } from "./world.ts";
 
 /** A death is told again after so long, then after twice that, and so on up to the second. */
@@ -39,8 +40,7 @@ export async function* watchExits(world: ProcessWorld, caretaker: Caretaker, sig
   try {
     while (!signal.aborted) {
       if (world.clock.monotonicMs() >= sweepAtMs) {
-        await caretaker.sweep();
-        for (const file of await readdir(world.state.exits)) if (isDue(told, file, world.clock.monotonicMs())) dirty.add(file);
+        for (const file of await sweep(world, caretaker)) if (isDue(told, file, world.clock.monotonicMs())) dirty.add(file);
         sweepAtMs = world.clock.monotonicMs() + world.sweepMs;
       }
       const files = [...dirty];
@@ -56,6 +56,16 @@ export async function* watchExits(world: ProcessWorld, caretaker: Caretaker, sig
     watcher.close();
     signal.removeEventListener("abort", nudge);
   }
+}
+
+/** One look at everything. What fails (a full disk, say) is said, and tried again with the next one: deaths must go on being told. */
+async function sweep(world: ProcessWorld, caretaker: Caretaker): Promise<readonly string[]> {
+  try {
+    await caretaker.sweep();
+  } catch (error) {
+    world.logger.warn({ error: errorOf(error).message }, "looking after the members' folder failed; it is tried again");
+  }
+  return listIfThere(world.state.exits);
 }
 
 function isDue(told: ReadonlyMap<string, Told>, file: string, now: number): boolean {
