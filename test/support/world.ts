@@ -34,8 +34,6 @@ export interface WorldOptions {
   readonly provider?: Provider;
   /** Drivers besides `sim`. */
   readonly drivers?: readonly Driver[];
-  /** What is between us and PostgreSQL: gets the database's URL, returns the one that workers use. */
-  readonly workerUrl?: (url: string) => string;
   readonly runtime?: Runtime;
 }
 
@@ -56,6 +54,8 @@ export interface World {
   /** Whoever asks; OPERATOR unless said otherwise. */
   context(role?: Role, projectId?: ProjectId): CommandContext;
   startWorker(): WorldWorker;
+  /** A worker that reaches the database by another URL: through a proxy. */
+  startWorkerThrough(url: string): WorldWorker;
   /** What a worker in a process of its own needs to join, by the URL of the provider that keeps the books of `sim`. */
   workerSettings(name: string, providerUrl: string, url?: string): WorkerProcessSettings;
   /** Waits until `look` answers something other than false, null or undefined; looks again at every change that the ledger tells. */
@@ -93,10 +93,9 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const workers = new Set<WorldWorker>();
   let started = 0;
 
-  const start = (): WorldWorker => {
+  const start = (url: string): WorldWorker => {
     started += 1;
     const name = `test worker ${started}`;
-    const url = options.workerUrl?.(database.url) ?? database.url;
     const db = openDatabase({ url, size: 6, applicationName: name });
     const workerWake = createWake(db, runtime);
     const running: Worker = startWorker({
@@ -125,7 +124,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     workers.add(worker);
     return worker;
   };
-  for (let i = 0; i < (options.workers ?? 0); i++) start();
+  for (let i = 0; i < (options.workers ?? 0); i++) start(database.url);
 
   return {
     database,
@@ -143,7 +142,8 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       limits: defaultLimits,
       processPolicy: { mode: "on" },
     }),
-    startWorker: start,
+    startWorker: () => start(database.url),
+    startWorkerThrough: start,
     workerSettings: (name, providerUrl, url = database.url) => ({ url, providerUrl, hostId, name, vaultKey: vaultKey.toString("hex") }),
     until: (what, look) => until(runtime, ear, log, what, look),
     stop: async ({ errorsExpected = false } = {}) => {
