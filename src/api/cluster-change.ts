@@ -6,7 +6,7 @@ import type { ActionId, ClusterId } from "../core/ids.ts";
 import type { ActionRow } from "../store/action.ts";
 import type { ClusterRow } from "../store/cluster.ts";
 import { builder } from "./builder.ts";
-import { ObjectByInput } from "./by.ts";
+import { findCluster, ObjectByInput } from "./by.ts";
 import type { ApiContext } from "./context.ts";
 import { defineMutation, idempotencyKeyDescription, ifGenerationDescription } from "./mutation.ts";
 import { ActionRef, ClusterRef } from "./object.ts";
@@ -183,5 +183,12 @@ defineMutation("deleteCluster", {
   }),
   payload: clusterPayload("DeleteClusterPayload"),
   command: deleteCluster,
-  show: showCluster,
+  remember: (input, context): Promise<ClusterRow | null> => findCluster(context, input.cluster),
+  show: async (ids, context, former): Promise<ClusterPayload | null> => {
+    const shown = await showCluster(ids, context);
+    if (shown !== null || former === null || former.id !== ids.clusterId) return shown;
+    // A cluster without members is gone before it can be read again.
+    const action = await context.loaders.actions.load(ids.actionId);
+    return action === null ? null : { action, cluster: { ...former, deleting: true, status: "DELETING", generation: former.generation + 1 } };
+  },
 });

@@ -12,7 +12,7 @@ import type { Types } from "./connection.ts";
 import { type ApiContext, commandContext } from "./context.ts";
 import { allErrors, type ErrorName, errorType, showRefusal } from "./errors.ts";
 
-export interface MutationSpec<Input extends object, Value, Payload extends object> {
+export interface MutationSpec<Input extends object, Value, Payload extends object, Former = null> {
   readonly description: string;
   /** The least role that may use it at all. */
   readonly needs: Role;
@@ -23,12 +23,17 @@ export interface MutationSpec<Input extends object, Value, Payload extends objec
   /** Which errors can ever apply; else all. */
   readonly errors?: readonly ErrorName[];
   readonly command: (context: CommandContext, input: Input) => Promise<Result<Value>>;
-  /** The objects that the command's answer names, as they are now. null: something else took them away meanwhile. */
-  readonly show: (value: Value, context: ApiContext) => Promise<Payload | null>;
+  /** Reads what the command may take away so fast that it can only be shown as it was. */
+  readonly remember?: (input: Input, context: ApiContext) => Promise<Former | null>;
+  /** The objects that the command's answer names, as they are now. null: they are gone again. */
+  readonly show: (value: Value, context: ApiContext, former: Former | null) => Promise<Payload | null>;
 }
 
-export function defineMutation<Input extends object, Value, Payload extends object>(name: string, spec: MutationSpec<Input, Value, Payload>): void {
-  const { needs, command, show } = spec;
+export function defineMutation<Input extends object, Value, Payload extends object, Former = null>(
+  name: string,
+  spec: MutationSpec<Input, Value, Payload, Former>,
+): void {
+  const { needs, command, remember, show } = spec;
   // Widened: the builder's conditional types cannot see through a type parameter.
   const payload: ObjectRef<Types, object> = spec.payload;
   const inputType: InputObjectRef<Types, object> = spec.input;
@@ -46,10 +51,12 @@ export function defineMutation<Input extends object, Value, Payload extends obje
         if (!mayAct(context.principal.role, needs)) {
           return showRefusal({ kind: "Forbidden", needs, message: `This needs the role ${needs}; yours is ${context.principal.role}.` });
         }
-        const outcome = await command(commandContext(context), args.input as Input);
+        const input = args.input as Input;
+        const former = remember === undefined ? null : await remember(input, context);
+        const outcome = await command(commandContext(context), input);
         context.forget();
         if (!outcome.ok) return showRefusal(outcome.refusal);
-        const shown = await show(outcome.value, context);
+        const shown = await show(outcome.value, context, former);
         if (shown === null) return showRefusal({ kind: "NotFound", path: [], message: "It was done, and is gone again." });
         brandWithType<Types>(shown, payload);
         return shown;
