@@ -87,7 +87,8 @@ async function takeDeletionBack(tx: Tx, now: Date, cluster: ClusterRow, action: 
 /** A step on one node that has not begun is dropped; one that has goes on without the action. */
 async function letGo(tx: Tx, now: Date, node: NodeState, action: ActionRow, cluster: ClusterRow | null): Promise<void> {
   if (action.kind === "NODE_CREATE" && node.status === "PLANNED") {
-    await wantNodesDeleted(tx, now, [node]);
+    // The action ends as cancelled, not as replaced.
+    await wantNodesDeleted(tx, now, [{ ...node, actionId: null }]);
     const fits = cluster !== null && !cluster.deleting && cluster.desiredCapacity - 1 >= cluster.minSize;
     if (!fits) return;
     const desiredCapacity = cluster.desiredCapacity - 1;

@@ -195,7 +195,7 @@ export async function deleteClusterNode(context: CommandContext, input: DeleteCl
 
 async function takeAway({ tx }: Work, now: Date, node: NodeState, abandon: boolean, actionId: NodeAction["actionId"]): Promise<void> {
   if (abandon && (node.status === "UNKNOWN" || node.status === "DELETING")) {
-    await abandonNodes(tx, now, [node]);
+    await abandonNodes(tx, now, [node], actionId);
     await endNodeAction(tx, now, actionId, "forgotten: what comes back is removed");
   } else {
     await wantNodesDeleted(tx, now, [node], actionId);

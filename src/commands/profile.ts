@@ -12,6 +12,7 @@ import {
   findProfileUser,
   insertProfile,
   lockProfile,
+  lockProfileNames,
   newestRevision,
   renameProfile,
   type SealedProfile,
@@ -52,6 +53,7 @@ export async function createProfile(context: CommandContext, input: CreateProfil
     if (driver === undefined || parsed === null) throw new Error("the type and the spec were checked");
     const tooMany = await checkQuota(work, project.value, { profiles: 1 });
     if (tooMany !== null) return tooMany;
+    await lockProfileNames(tx.db, project.value.id, [input.name]);
     const taken = await findProfileByName(tx.db, project.value.id, input.name);
     if (taken !== null) return nameTaken(input.name, taken.id);
     const profileId = brandId("profile", store.runtime.entropy.uuid());
@@ -91,6 +93,7 @@ export async function reviseProfile(context: CommandContext, input: ReviseProfil
     const tooMany = await checkQuota(work, project.value, { profiles: 1 });
     if (tooMany !== null) return tooMany;
     const profileId = brandId("profile", store.runtime.entropy.uuid());
+    await lockProfileNames(tx.db, profile.projectId, [profile.name]);
     const revision = (await newestRevision(tx.db, profile.projectId, profile.name)) + 1;
     const sealedSpec = sealSpec(context.vault, profileId, driver.specSchema, parsed.spec);
     const metadata = input.metadata ?? profile.metadata;
@@ -119,6 +122,7 @@ export async function updateProfile(context: CommandContext, input: UpdateProfil
     const name = input.name ?? former;
     const now = await tx.now();
     if (name !== former) {
+      await lockProfileNames(tx.db, projectId, [former, name]);
       const taken = await findProfileByName(tx.db, projectId, name);
       if (taken !== null) return nameTaken(name, taken.id);
       await renameProfile(tx.db, projectId, former, name, now);

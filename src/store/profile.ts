@@ -116,6 +116,16 @@ export async function lockProfile(db: Database, projectId: ProjectId, key: Profi
   return { ...profile, sealedSpec: row.spec };
 }
 
+/** The space of locks on profiles' names (pg_advisory_lock's first key); the second is a hash of project and name. */
+const nameLockSpace = 0x70726f66;
+
+/** One at a time makes, revises or renames profiles of these names; what is read afterwards stays so until the transaction ends. */
+export async function lockProfileNames(db: Database, projectId: ProjectId, names: readonly string[]): Promise<void> {
+  await sql`
+    /* profile.lock_names */
+    select pg_advisory_xact_lock(${nameLockSpace}, hashtext(${projectId}::text || name)) from unnest(${[...names].sort()}::text[]) as n(name)`.execute(db);
+}
+
 export async function newestRevision(db: Database, projectId: ProjectId, name: string): Promise<number> {
   const { rows } = await sql<{ newest: number | null }>`
     /* profile.newest */
