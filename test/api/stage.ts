@@ -1,6 +1,6 @@
 /** The API in process: the schema over a real database, feed and, where asked for, workers; asked with the documents that clients use. */
 import type { TypedDocumentNode } from "@graphql-typed-document-node/core";
-import { execute, type ExecutionResult, GraphQLError, type GraphQLSchema, parse, subscribe, validate } from "graphql";
+import { type ExecutionResult, execute, type GraphQLError, type GraphQLSchema, parse, subscribe, validate } from "graphql";
 import { RawNode } from "kysely";
 import { type ApiContext, type ApiDeps, createContext } from "../../src/api/context.ts";
 import { buildSchema } from "../../src/api/schema.ts";
@@ -10,7 +10,7 @@ import type { Principal, Role } from "../../src/core/principal.ts";
 import { type Feed, startFeed } from "../../src/live/feed.ts";
 import type { Database } from "../../src/store/database.ts";
 import { openSession } from "../../src/store/session.ts";
-import { startWorld, type World, type WorldOptions } from "../support/world.ts";
+import { type StopOptions, startWorld, type World, type WorldOptions } from "../support/world.ts";
 
 export interface Asker {
   readonly role?: Role;
@@ -27,7 +27,11 @@ export interface Stage {
   /** What an operation answers, errors and all. */
   execute(text: string, variables?: Record<string, unknown>, asker?: Asker): Promise<ExecutionResult>;
   /** The data of an operation that has no errors. */
-  ask<Data, Variables extends Record<string, unknown>>(document: TypedDocumentNode<Data, Variables>, variables: Variables, asker?: Asker): Promise<Data>;
+  ask<Data, Variables extends Record<string, unknown>>(
+    document: TypedDocumentNode<Data, Variables>,
+    variables: Variables,
+    asker?: Asker,
+  ): Promise<Data>;
   /** A stream of frames. */
   follow<Data, Variables extends Record<string, unknown>>(
     document: TypedDocumentNode<Data, Variables>,
@@ -36,7 +40,7 @@ export interface Stage {
   ): Promise<AsyncGenerator<Data, void, void>>;
   /** Why a subscription does not begin. */
   refusedStream(text: string, variables?: Record<string, unknown>, asker?: Asker): Promise<readonly GraphQLError[]>;
-  stop(): Promise<void>;
+  stop(options?: StopOptions): Promise<void>;
 }
 
 export async function openStage(options: WorldOptions & { readonly limits?: Partial<Limits> } = {}): Promise<Stage> {
@@ -76,7 +80,11 @@ export async function openStage(options: WorldOptions & { readonly limits?: Part
     execute: (text, variables = {}, asker) => run(parse(text), variables, asker),
     ask: async <Data, Variables extends Record<string, unknown>>(document: TypedDocumentNode<Data, Variables>, variables: Variables, asker?: Asker) =>
       dataOf<Data>(await run(document, variables, asker)),
-    follow: async <Data, Variables extends Record<string, unknown>>(document: TypedDocumentNode<Data, Variables>, variables: Variables, asker?: Asker) => {
+    follow: async <Data, Variables extends Record<string, unknown>>(
+      document: TypedDocumentNode<Data, Variables>,
+      variables: Variables,
+      asker?: Asker,
+    ) => {
       const source = await stream(document, variables, asker);
       if (!(Symbol.asyncIterator in source)) throw source.errors?.[0] ?? new Error("no stream");
       return frames<Data>(source);
@@ -86,9 +94,9 @@ export async function openStage(options: WorldOptions & { readonly limits?: Part
       if (Symbol.asyncIterator in source) throw new Error("it began");
       return source.errors ?? [];
     },
-    stop: async () => {
+    stop: async (stopping) => {
       await feed.close();
-      await world.stop();
+      await world.stop(stopping);
     },
   };
 }
