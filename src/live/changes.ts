@@ -6,14 +6,17 @@ import type { Bus } from "./bus.ts";
 /** At least this long between two of them, ms. */
 const pauseMs = 100;
 
-/** `onRestart` is told a function to call when lines may have been missed: then it may have changed. */
-export async function* changes(
-  runtime: Runtime,
-  bus: Bus,
-  filters: readonly LedgerFilter[],
-  restarts: Set<() => void>,
-  signal: AbortSignal,
-): AsyncGenerator<"changed", void, undefined> {
+/** What it needs of the feed. */
+export interface Watched {
+  readonly runtime: Runtime;
+  readonly bus: Bus;
+  /** Rung when lines may have been missed, so that anything may have changed, and when the feed ends. */
+  readonly rings: Set<() => void>;
+  isClosed(): boolean;
+}
+
+export async function* changes(feed: Watched, filters: readonly LedgerFilter[], signal: AbortSignal): AsyncGenerator<"changed", void, undefined> {
+  const { runtime, bus, rings } = feed;
   let changed = true;
   let wake: (() => void) | null = null;
   const ring = (): void => {
@@ -21,11 +24,11 @@ export async function* changes(
     wake?.();
   };
   const removals = filters.map((filter) => bus.add({ filter, offer: ring }));
-  restarts.add(ring);
+  rings.add(ring);
   const stop = (): void => wake?.();
   signal.addEventListener("abort", stop, { once: true });
   try {
-    while (!signal.aborted) {
+    while (!signal.aborted && !feed.isClosed()) {
       if (!changed) {
         await new Promise<void>((resolve) => {
           wake = resolve;
@@ -39,7 +42,7 @@ export async function* changes(
     }
   } finally {
     signal.removeEventListener("abort", stop);
-    restarts.delete(ring);
+    rings.delete(ring);
     for (const remove of removals) remove();
   }
 }

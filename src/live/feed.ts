@@ -11,7 +11,7 @@ import type { LedgerEvent, LedgerFilter } from "../store/ledger-event.ts";
 import type { Session } from "../store/session.ts";
 import type { Store } from "../store/transaction.ts";
 import { createBus } from "./bus.ts";
-import { changes } from "./changes.ts";
+import { changes, type Watched } from "./changes.ts";
 import { LiveError } from "./live-error.ts";
 import { createMailbox, type Mailbox, type Weighed } from "./mailbox.ts";
 import { createRecent } from "./recent.ts";
@@ -39,7 +39,7 @@ export interface Feed {
   /** What matches behind `after` (null: from now on, and now is the moment of this call). Throws LiveError while it is read. */
   subscribe(options: { filter: LedgerFilter; after: LedgerCursor | null; signal: AbortSignal }): EventStream;
   /** At once, then whenever the cluster or the action may have changed, at most ten times a second. */
-  changes(options: { clusterId?: ClusterId; actionId?: ActionId; signal: AbortSignal }): AsyncIterable<"changed">;
+  changes(options: { clusterId?: ClusterId; actionId?: ActionId; signal: AbortSignal }): AsyncGenerator<"changed", void, undefined>;
   stats(): FeedStats;
   /** Ends all streams, then the tail. */
   close(): Promise<void>;
@@ -57,25 +57,25 @@ const overrunGraceMs = 3_000;
 /** Lines per page of the tail. A mailbox holds two such pages at least, so that a reader has a page's time to come. */
 const tailPage = 500;
 
-/** Resolves when the ledger was found, which may take as long as the server is away. */
-export async function startFeed(deps: FeedDeps): Promise<Feed> {
-  const { store, limits } = deps;
+/** What the tail brings, spread over the mailboxes. */
+interface Hub extends Source, Watched {
+  readonly sink: TailSink;
+  stats(): FeedStats;
+  close(): void;
+}
+
+function createHub({ store, limits }: FeedDeps): Hub {
   const { clock } = store.runtime;
   const bus = createBus();
   const mailboxes = new Set<Mailbox>();
-  const restarts = new Set<() => void>();
-  const closing = new AbortController();
-  const nowhere: LedgerCursor = { incarnation: 0, position: 0n, ordinal: 0 };
-  const recent = createRecent(nowhere);
-  let head = nowhere;
+  const rings = new Set<() => void>();
+  let closed = false;
+  // Until the tail has found the ledger; nobody sees it.
+  let head: LedgerCursor = { incarnation: 0, position: 0n, ordinal: 0 };
+  const recent = createRecent(head);
   let ledger: LedgerState | null = null;
-  let delivered = 0;
-  let slowEnded = 0;
+  const counted = { delivered: 0, slowEnded: 0 };
 
-  const expired = (oldest?: LedgerCursor): LiveError => {
-    const first = oldest ?? (ledger === null ? undefined : oldestCursor(ledger));
-    return new LiveError("CURSOR_EXPIRED", first === undefined ? {} : { oldest: encodeCursor(first) });
-  };
   const sink: TailSink = {
     advance: (events, end, state) => {
       for (const event of events) {
@@ -83,7 +83,7 @@ export async function startFeed(deps: FeedDeps): Promise<Feed> {
         recent.push(weighed);
         bus.publish(weighed);
       }
-      delivered += events.length;
+      counted.delivered += events.length;
       head = end;
       ledger = state;
     },
@@ -92,68 +92,74 @@ export async function startFeed(deps: FeedDeps): Promise<Feed> {
       head = cursorBehind(state);
       recent.reset(head);
       for (const mailbox of mailboxes) mailbox.end("expired");
-      for (const tell of restarts) tell();
+      for (const ring of rings) ring();
     },
     tick: () => {
       const nowMs = clock.monotonicMs();
       for (const mailbox of mailboxes) {
-        if (mailbox.overrunSinceMs === null || mailbox.ended !== null || mailbox.events === 0 || nowMs - mailbox.overrunSinceMs < overrunGraceMs)
-          continue;
+        if (mailbox.overrunSinceMs === null || mailbox.events === 0 || nowMs - mailbox.overrunSinceMs < overrunGraceMs) continue;
         mailbox.end("slow");
-        slowEnded++;
+        counted.slowEnded++;
       }
     },
   };
-  const pageSize = Math.max(1, Math.min(tailPage, Math.floor(limits.streamEvents / 2)));
-  const tail = await startTail({ runtime: store.runtime, openSession: deps.openSession, logger: deps.logger, pageSize }, sink);
-
-  const source: Source = {
-    db: store.db,
-    runtime: store.runtime,
-    recent,
-    head: () => head,
-    join: (filter, matches, from) => {
-      const mailbox = createMailbox(from, { events: limits.streamEvents, bytes: limits.streamBytes }, clock);
-      mailboxes.add(mailbox);
-      const offer = (weighed: Weighed): void => {
-        if (matches(weighed.event) && compareCursors(weighed.event.cursor, from) > 0) mailbox.put(weighed);
-      };
-      const remove = bus.add({ filter, offer });
-      return {
-        mailbox,
-        leave: () => {
-          remove();
-          mailboxes.delete(mailbox);
-        },
-      };
-    },
-    expired,
+  const join: Source["join"] = (filter, matches, from) => {
+    const mailbox = createMailbox(from, { events: limits.streamEvents, bytes: limits.streamBytes }, clock);
+    mailboxes.add(mailbox);
+    const offer = (weighed: Weighed): void => {
+      if (matches(weighed.event) && compareCursors(weighed.event.cursor, from) > 0) mailbox.put(weighed);
+    };
+    const remove = bus.add({ filter, offer });
+    const leave = (): void => {
+      remove();
+      mailboxes.delete(mailbox);
+    };
+    return { mailbox, leave };
   };
+  const expired = (oldest?: LedgerCursor): LiveError => {
+    const first = oldest ?? (ledger === null ? undefined : oldestCursor(ledger));
+    return new LiveError("CURSOR_EXPIRED", first === undefined ? {} : { oldest: encodeCursor(first) });
+  };
+  const stats = (): FeedStats => {
+    const waiting = [...mailboxes];
+    return {
+      subscribers: waiting.length,
+      bufferedEvents: waiting.reduce((sum, mailbox) => sum + mailbox.events, 0),
+      bufferedBytes: waiting.reduce((sum, mailbox) => sum + mailbox.bytes, 0),
+      lag: ledger === null ? 0 : Number(ledger.head - head.position),
+      ...counted,
+    };
+  };
+  const close = (): void => {
+    closed = true;
+    for (const mailbox of mailboxes) mailbox.end("closed");
+    for (const ring of rings) ring();
+  };
+  const { db, runtime } = store;
+  return { db, runtime, recent, head: () => head, isClosed: () => closed, join, expired, sink, rings, bus, stats, close };
+}
+
+/** Resolves when the ledger was found, which may take as long as the server is away. */
+export async function startFeed(deps: FeedDeps): Promise<Feed> {
+  const { store, limits, openSession, logger } = deps;
+  const hub = createHub(deps);
+  const pageSize = Math.max(1, Math.min(tailPage, Math.floor(limits.streamEvents / 2)));
+  const tail = await startTail({ runtime: store.runtime, openSession, logger, pageSize }, hub.sink);
   return {
     get ready() {
       return tail.ready;
     },
-    cursor: () => head,
-    subscribe: ({ filter, after, signal }) => subscribe(source, filter, after, AbortSignal.any([signal, closing.signal])),
+    cursor: hub.head,
+    subscribe: ({ filter, after, signal }) => subscribe(hub, filter, after, signal),
     changes: ({ clusterId, actionId, signal }) => {
       const filters: LedgerFilter[] = [];
       if (clusterId !== undefined) filters.push({ projectId: null, clusterIds: [clusterId] });
       if (actionId !== undefined) filters.push({ projectId: null, actionIds: [actionId] });
-      return changes(store.runtime, bus, filters, restarts, AbortSignal.any([signal, closing.signal]));
+      return changes(hub, filters, signal);
     },
-    stats: () => {
-      const waiting = [...mailboxes];
-      return {
-        subscribers: waiting.length,
-        bufferedEvents: waiting.reduce((sum, mailbox) => sum + mailbox.events, 0),
-        bufferedBytes: waiting.reduce((sum, mailbox) => sum + mailbox.bytes, 0),
-        lag: ledger === null ? 0 : Number(ledger.head - head.position),
-        delivered,
-        slowEnded,
-      };
-    },
+    stats: hub.stats,
     close: async () => {
-      closing.abort();
+      hub.close();
       await tail.close();
     },
   };

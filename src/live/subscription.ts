@@ -21,6 +21,8 @@ export interface Source {
   readonly recent: Recent;
   /** Up to where the tail has read. */
   head(): LedgerCursor;
+  /** The feed has ended: so does every stream. */
+  isClosed(): boolean;
   /** Opens a mailbox for what the tail reads from now on, and how to close it. */
   join(filter: LedgerFilter, matches: (event: LedgerEvent) => boolean, from: LedgerCursor): { mailbox: Mailbox; leave: () => void };
   /** Why a stream whose cursor is no place of this ledger ends. */
@@ -73,7 +75,7 @@ class Walk {
   }
 
   async *run(): AsyncGenerator<readonly LedgerEvent[], void, undefined> {
-    while (!this.signal.aborted) {
+    while (!this.signal.aborted && !this.source.isClosed()) {
       const near = this.nearby();
       if (near === null) {
         const page = await this.readPage();
@@ -143,7 +145,7 @@ class Walk {
       await this.source.runtime.timers.wait(retryMs, this.signal);
       return null;
     }
-    if (this.signal.aborted) return null;
+    if (this.signal.aborted || this.source.isClosed()) return null;
     if ("expired" in answer) throw this.source.expired(answer.expired);
     this.known = true;
     return answer;

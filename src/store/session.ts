@@ -27,6 +27,8 @@ export interface Session {
 const answerTimeoutMs = 20_000;
 /** How long a farewell may take before the socket is simply dropped, ms. */
 const farewellMs = 1_000;
+/** Statements that a session keeps prepared. */
+const mostPrepared = 100;
 
 /** @throws ConnectionLost, or PostgreSQL's refusal */
 export async function openSession(options: { url: string; applicationName: string }): Promise<Session> {
@@ -50,9 +52,17 @@ export async function openSession(options: { url: string; applicationName: strin
     throw asLoss(error);
   });
 
+  /** Statements with parameters are parsed and planned once per session: those of a session are few and come again and again. */
+  const prepared = new Map<string, string>();
+  const preparedName = (text: string, values: readonly unknown[]): { name?: string } => {
+    if (values.length === 0 || (prepared.size >= mostPrepared && !prepared.has(text))) return {};
+    const name = prepared.get(text) ?? `muster_${prepared.size}`;
+    prepared.set(text, name);
+    return { name };
+  };
   const query = async <Row>(text: string, values: readonly unknown[] = []): Promise<readonly Row[]> => {
     try {
-      const result = await client.query(text, [...values]);
+      const result = await client.query({ ...preparedName(text, values), text, values: [...values] });
       return result.rows;
     } catch (error) {
       const failure = asLoss(error);

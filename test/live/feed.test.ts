@@ -43,7 +43,7 @@ describe("feed", () => {
     await stage.write(1, 3, "before");
     await stage.until("before has its position", () => settled(stage));
     const feed = await stage.startFeed();
-    expect(feed.ready || (await stage.until("ready", () => feed.ready), feed.ready)).toBe(true);
+    await stage.until("it follows the ledger", () => feed.ready);
     const stream = follow(feed);
     // Nobody has asked for the first event yet: now is when the stream was made.
     await stage.write(1, 3, "one");
@@ -145,6 +145,38 @@ describe("feed", () => {
     }
     await admin.end();
     expect((await reading).map((event) => event.id)).toEqual((await stage.history(everything, from)).map((event) => event.id));
+  });
+});
+
+describe("an ended feed", () => {
+  test("closed: streams and changes complete, whether live, catching up or not yet asked", async () => {
+    for (let i = 0; i < 3; i++) await stage.write(1, 600, `old${i}`);
+    await stage.until("old ones have positions", () => settled(stage));
+    const feed = await stage.startFeed();
+    const live = follow(feed)[Symbol.asyncIterator]();
+    const waiting = live.next();
+    const behind = follow(feed, { incarnation: feed.cursor().incarnation, position: 0n, ordinal: lastOrdinal })[Symbol.asyncIterator]();
+    await behind.next();
+    const unasked = follow(feed)[Symbol.asyncIterator]();
+    const changes = feed.changes({ clusterId: stage.clusterId(1), signal: ending.signal });
+    await changes.next();
+    await feed.close();
+    expect(await Promise.all([waiting, behind.next(), unasked.next(), changes.next()])).toEqual(
+      Array.from({ length: 4 }, () => ({ done: true, value: undefined })),
+    );
+    expect(feed.stats().subscribers).toBe(0);
+  });
+
+  test("a stream's signal: ends it at once, also while it waits", async () => {
+    const feed = await stage.startFeed();
+    const own = new AbortController();
+    const iterator = feed.subscribe({ filter: everything, after: null, signal: own.signal })[Symbol.asyncIterator]();
+    const waiting = iterator.next();
+    await nextTurn();
+    expect(feed.stats().subscribers).toBe(1);
+    own.abort();
+    expect((await waiting).done).toBe(true);
+    expect(feed.stats().subscribers).toBe(0);
   });
 });
 
