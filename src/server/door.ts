@@ -90,8 +90,17 @@ class Door {
     };
     this.yoga = createGraphqlServer({ ...shared, schema: options.schema, contextFor: options.contextFor, origins: options.origins });
     this.sockets = new WebSocketDoor({ ...shared, yoga: this.yoga });
-    this.endpoints = { ready: options.ready, metrics, authenticator, loopback: isLoopback(options.host), graphiql: options.graphiql ? new Graphiql() : null };
-    this.server = createServer({ keepAliveTimeout: 65_000, requestTimeout: 30_000, headersTimeout: 10_000 }, (request, response) => void this.serve(request, response));
+    this.endpoints = {
+      ready: options.ready,
+      metrics,
+      authenticator,
+      loopback: isLoopback(options.host),
+      graphiql: options.graphiql ? new Graphiql() : null,
+    };
+    this.server = createServer(
+      { keepAliveTimeout: 65_000, requestTimeout: 30_000, headersTimeout: 10_000 },
+      (request, response) => void this.serve(request, response),
+    );
     this.server.on("connection", (socket) => {
       this.connections.set(socket, 0);
       socket.once("close", () => this.connections.delete(socket));
@@ -173,7 +182,13 @@ class Door {
 
   private async graphql(request: IncomingMessage, response: ServerResponse, requestId: string): Promise<void> {
     const transport = acceptsStream(request.headers.accept) ? "sse" : "http";
-    const exchange: Exchange = { id: requestId, transport, address: request.socket.remoteAddress ?? "", abort: new AbortController(), principal: null };
+    const exchange: Exchange = {
+      id: requestId,
+      transport,
+      address: request.socket.remoteAddress ?? "",
+      abort: new AbortController(),
+      principal: null,
+    };
     this.underway.add(exchange);
     response.once("close", () => {
       this.underway.delete(exchange);
@@ -185,8 +200,15 @@ class Door {
   /** Host and origin, before anything else is looked at. */
   private refuse(request: IncomingMessage, requestId: string): Refused | null {
     const { host, origin } = request.headers;
-    if (!isKnownHost(host, this.names)) return { status: 421, code: "FORBIDDEN", message: "This server does not answer to that name (MUSTER_HOSTS lists those it does).", requestId };
-    if (!isAllowedOrigin(origin, host, this.options.origins)) return { status: 403, code: "FORBIDDEN", message: "Pages of this origin may not call this server (MUSTER_CORS_ORIGINS lists those that may).", requestId };
+    if (!isKnownHost(host, this.names))
+      return { status: 421, code: "FORBIDDEN", message: "This server does not answer to that name (MUSTER_HOSTS lists those it does).", requestId };
+    if (!isAllowedOrigin(origin, host, this.options.origins))
+      return {
+        status: 403,
+        code: "FORBIDDEN",
+        message: "Pages of this origin may not call this server (MUSTER_CORS_ORIGINS lists those that may).",
+        requestId,
+      };
     return null;
   }
 
@@ -195,15 +217,20 @@ class Door {
     duplex.on("error", () => duplex.destroy());
     const requestId = this.options.runtime.entropy.uuid();
     const refused: Refused | null =
-      pathOf(request) === graphqlPath ? this.refuse(request, requestId) : { status: 404, code: "BAD_USER_INPUT", message: "WebSockets are answered at /graphql.", requestId };
-    if (refused === null && !this.stopping.signal.aborted) return this.sockets.accept(request, duplex, head);
-    const status = refused?.status ?? 503;
-    duplex.end(`HTTP/1.1 ${status} Refused\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+      pathOf(request) === graphqlPath
+        ? this.refuse(request, requestId)
+        : { status: 404, code: "BAD_USER_INPUT", message: "WebSockets are answered at /graphql.", requestId };
+    if (refused === null && !this.stopping.signal.aborted) this.sockets.accept(request, duplex, head);
+    else duplex.end(`HTTP/1.1 ${refused?.status ?? 503} Refused\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
   }
 
   private fail(request: IncomingMessage, response: ServerResponse, requestId: string, error: unknown): void {
     const absent = operationalProblem(error) !== null;
-    if (!absent) this.options.logger.error({ requestId, reason: error instanceof Error ? error.message : String(error), stack: error instanceof Error ? error.stack : undefined }, "a request met a bug");
+    if (!absent)
+      this.options.logger.error(
+        { requestId, reason: error instanceof Error ? error.message : String(error), stack: error instanceof Error ? error.stack : undefined },
+        "a request met a bug",
+      );
     if (response.headersSent) return void response.destroy();
     const refused: Refused = absent
       ? { status: 503, code: "UNAVAILABLE", message: "The database is away just now.", requestId }

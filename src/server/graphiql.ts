@@ -27,7 +27,11 @@ export class Graphiql {
 
   /** The page. @param host the Host header, which has been found good */
   page(host: string): PlainAnswer {
-    return { status: 200, headers: { ...pageHeaders(host), "content-type": "text/html; charset=utf-8", "cache-control": "no-cache" }, body: pageHtml };
+    return {
+      status: 200,
+      headers: { ...pageHeaders(host), "content-type": "text/html; charset=utf-8", "cache-control": "no-cache" },
+      body: pageHtml,
+    };
   }
 
   /** A file of the page, compressed; null where there is none of that path. */
@@ -51,7 +55,12 @@ function pageHeaders(host: string): Readonly<Record<string, string>> {
     "form-action 'none'",
     "frame-ancestors 'none'",
   ];
-  return { "content-security-policy": policy.join("; "), "x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "x-frame-options": "DENY" };
+  return {
+    "content-security-policy": policy.join("; "),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+  };
 }
 
 /** Nine megabytes of source: read when somebody first opens the page, and kept compressed. */

@@ -28,10 +28,19 @@ export class Masker {
     const cause = rootCause(error);
     const path = error instanceof GraphQLError ? error.path : undefined;
     this.logger.error(
-      { requestId: asked.id, path, name: cause instanceof Error ? cause.name : typeof cause, reason: cause instanceof Error ? cause.message : String(cause), stack: cause instanceof Error ? cause.stack : undefined },
+      {
+        requestId: asked.id,
+        path,
+        name: cause instanceof Error ? cause.name : typeof cause,
+        reason: cause instanceof Error ? cause.message : String(cause),
+        stack: cause instanceof Error ? cause.stack : undefined,
+      },
       "a request met a bug",
     );
-    return rebuild(error, "Something went wrong here; the log says what, under this request's id.", { code: "INTERNAL_SERVER_ERROR", requestId: asked.id });
+    return rebuild(error, "Something went wrong here; the log says what, under this request's id.", {
+      code: "INTERNAL_SERVER_ERROR",
+      requestId: asked.id,
+    });
   }
 
   /** All of them; an `AggregateError` is taken apart. */

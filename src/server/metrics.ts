@@ -2,7 +2,7 @@
  * What Prometheus reads. Labels are taken from fixed lists (methods, statuses, codes, the schema's root fields), never from what a
  * client chose: a client can neither blow up their number nor write a secret into one.
  */
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { Transport } from "./exchange.ts";
 
 export interface Metrics {
@@ -39,10 +39,20 @@ export function createMetrics(options: { readonly process: boolean }): Metrics {
       buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10],
       registers,
     }),
-    refused: new Counter({ name: "muster_requests_refused_total", help: "Requests refused before execution, by error code.", labelNames: ["reason"], registers }),
+    refused: new Counter({
+      name: "muster_requests_refused_total",
+      help: "Requests refused before execution, by error code.",
+      labelNames: ["reason"],
+      registers,
+    }),
     sockets: new Gauge({ name: "muster_websockets", help: "WebSockets that are open.", registers }),
     streams: new Gauge({ name: "muster_streams", help: "Subscriptions that are live.", labelNames: ["transport"], registers }),
-    frames: new Counter({ name: "muster_frames_total", help: "Frames of subscriptions handed to their transport.", labelNames: ["transport"], registers }),
+    frames: new Counter({
+      name: "muster_frames_total",
+      help: "Frames of subscriptions handed to their transport.",
+      labelNames: ["transport"],
+      registers,
+    }),
   };
 }
 

@@ -1,5 +1,5 @@
 /** Counts and times operations, whatever they came over. */
-import { type ExecutionArgs, getOperationAST, type GraphQLSchema, Kind, type OperationDefinitionNode } from "graphql";
+import { type ExecutionArgs, type GraphQLSchema, getOperationAST, Kind, type OperationDefinitionNode } from "graphql";
 import type { Plugin } from "graphql-yoga";
 import type { Clock } from "../core/runtime.ts";
 import type { ServerContext } from "./exchange.ts";
@@ -33,7 +33,9 @@ export function useOperationMetrics(metrics: Metrics, clock: Pick<Clock, "monoto
 
 function labelsOf(args: Pick<ExecutionArgs, "schema" | "document" | "operationName">): { readonly type: string; readonly field: string } {
   const operation = getOperationAST(args.document, args.operationName ?? undefined);
-  return operation === null || operation === undefined ? { type: "unknown", field: "unknown" } : { type: operation.operation, field: fieldLabel(args.schema, operation) };
+  return operation === null || operation === undefined
+    ? { type: "unknown", field: "unknown" }
+    : { type: operation.operation, field: fieldLabel(args.schema, operation) };
 }
 
 /** The schema's own name of the first field, so that nobody can invent one. */

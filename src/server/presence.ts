@@ -53,7 +53,8 @@ export class Presence {
   async watch(authenticator: Pick<Authenticator, "stillGood">, timers: Timers, logger: Logger, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.check(authenticator).catch((error: unknown) => {
-        if (!isAbsence(error)) logger.error({ reason: error instanceof Error ? error.message : String(error) }, "live connections could not be checked");
+        if (!isAbsence(error))
+          logger.error({ reason: error instanceof Error ? error.message : String(error) }, "live connections could not be checked");
       });
       await timers.wait(checkEveryMs, signal);
     }

@@ -4,7 +4,11 @@
  * as the stream lives.)
  */
 
-export type Pulled<T> = { readonly kind: "value"; readonly value: T } | { readonly kind: "done" } | { readonly kind: "nudged" } | { readonly kind: "stopped" };
+export type Pulled<T> =
+  | { readonly kind: "value"; readonly value: T }
+  | { readonly kind: "done" }
+  | { readonly kind: "nudged" }
+  | { readonly kind: "stopped" };
 
 export class Pull<T> {
   private readonly iterator: AsyncIterator<T, unknown, unknown>;

@@ -64,14 +64,22 @@ export class SocketOperations {
       onNext: (context, id, _payload, _args, result) => {
         if (result.errors === undefined) return undefined;
         const { data, extensions, errors } = result;
-        return { ...(data === undefined ? {} : { data }), ...(extensions === undefined ? {} : { extensions }), errors: this.show(context.extra, id, errors) };
+        return {
+          ...(data === undefined ? {} : { data }),
+          ...(extensions === undefined ? {} : { extensions }),
+          errors: this.show(context.extra, id, errors),
+        };
       },
       onError: (context, id, _payload, errors) => this.show(context.extra, id, errors),
       onComplete: (context, id) => finish(context.extra, id),
     };
   }
 
-  private async prepare<S extends SocketState>(context: Context<Init, S>, id: string, payload: SubscribePayload): Promise<ExecutionArgs | readonly GraphQLError[]> {
+  private async prepare<S extends SocketState>(
+    context: Context<Init, S>,
+    id: string,
+    payload: SubscribePayload,
+  ): Promise<ExecutionArgs | readonly GraphQLError[]> {
     const { runtime, rate, limits, metrics } = this.options;
     const { address, principal, exchanges } = context.extra;
     const exchange: Exchange = { id: runtime.entropy.uuid(), transport: "ws", address, abort: new AbortController(), principal };
@@ -87,7 +95,11 @@ export class SocketOperations {
     const retryAfterMs = rate.take(principal.tokenId);
     if (retryAfterMs > 0) return refuse(problem("RATE_LIMITED", tooManyRequests, { retryAfterMs }));
     if (Object.keys(context.subscriptions).length > limits.socketSubscriptions) {
-      return refuse(problem("RATE_LIMITED", `A socket has at most ${limits.socketSubscriptions} operations at a time: complete one first.`, { retryAfterMs: 1_000 }));
+      return refuse(
+        problem("RATE_LIMITED", `A socket has at most ${limits.socketSubscriptions} operations at a time: complete one first.`, {
+          retryAfterMs: 1_000,
+        }),
+      );
     }
     try {
       const enveloped = this.options.yoga.getEnveloped({ exchange, params: payload });
@@ -115,7 +127,13 @@ export class SocketOperations {
       if (enveloped === undefined) throw new Error("an operation was never prepared");
       return await enveloped[how](args);
     } catch (error) {
-      return { errors: [error instanceof GraphQLError ? error : new GraphQLError("failed", { originalError: error instanceof Error ? error : new Error(String(error)) })] };
+      return {
+        errors: [
+          error instanceof GraphQLError
+            ? error
+            : new GraphQLError("failed", { originalError: error instanceof Error ? error : new Error(String(error)) }),
+        ],
+      };
     }
   }
 
@@ -125,7 +143,11 @@ export class SocketOperations {
       const { metrics } = this.options;
       const ended = noteStream(metrics, "ws");
       exchange?.abort.signal.addEventListener("abort", ended, { once: true });
-      return new PacedStream(result, () => metrics.frames.inc({ transport: "ws" }), () => exchange?.abort.abort());
+      return new PacedStream(
+        result,
+        () => metrics.frames.inc({ transport: "ws" }),
+        () => exchange?.abort.abort(),
+      );
     }
     // What was refused before anything ran is an `error` message; a `next` would promise data.
     return result.errors !== undefined && !("data" in result) ? failing(new RequestErrors(result.errors)) : result;
@@ -147,6 +169,7 @@ function finish(socket: SocketState, id: string): void {
   socket.exchanges.delete(id);
 }
 
-async function* failing(error: Error): AsyncGenerator<ExecutionResult, undefined, undefined> {
-  throw error;
+/** A stream that ends with an error before it began: graphql-ws turns that into an `error` message. */
+function failing(error: Error): AsyncIterable<ExecutionResult> {
+  return { [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(error) }) };
 }

@@ -7,8 +7,8 @@ import type { ServerContext } from "./exchange.ts";
 import type { Masker } from "./masking.ts";
 import { type Metrics, noteStream } from "./metrics.ts";
 import type { Presence } from "./presence.ts";
+import { StreamEnd, sseFrames } from "./sse.ts";
 import { type CursorStream, withCursor } from "./stream-cursor.ts";
-import { sseFrames, StreamEnd } from "./sse.ts";
 
 export interface SseTransportOptions {
   readonly timers: Timers;
@@ -30,7 +30,14 @@ export function useServerSentEvents(options: SseTransportOptions): Plugin<Server
         return;
       }
       const ended = noteStream(options.metrics, "sse");
-      exchange.abort.signal.addEventListener("abort", () => (left(), ended()), { once: true });
+      exchange.abort.signal.addEventListener(
+        "abort",
+        () => {
+          left();
+          ended();
+        },
+        { once: true },
+      );
       const lastEventId = request.headers.get("last-event-id");
       const operation = getOperationAST(args.document, args.operationName ?? undefined);
       const stream = operation === null || operation === undefined ? null : withCursor(args.schema, args.document, operation, lastEventId !== null);

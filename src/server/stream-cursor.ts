@@ -8,8 +8,8 @@ import {
   type DocumentNode,
   type FieldNode,
   type FragmentDefinitionNode,
-  getNamedType,
   type GraphQLSchema,
+  getNamedType,
   isObjectType,
   Kind,
   type NameNode,
@@ -30,7 +30,12 @@ export interface CursorStream {
 }
 
 /** null where the stream has no cursor. */
-export function withCursor(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, resuming: boolean): CursorStream | null {
+export function withCursor(
+  schema: GraphQLSchema,
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+  resuming: boolean,
+): CursorStream | null {
   const fragments = new Map<string, FragmentDefinitionNode>();
   for (const definition of document.definitions) {
     if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);

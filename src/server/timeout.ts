@@ -15,7 +15,12 @@ export function useTimeout(limits: Pick<Limits, "executionMs">, timers: Timers):
       setExecuteFn(async (given) => {
         const finished = new AbortController();
         const late = timers.wait(limits.executionMs, finished.signal).then(() => {
-          const errors = [problem("UNAVAILABLE", `This took longer than ${limits.executionMs} ms and was ended. A mutation may have taken effect: repeat it with the same idempotencyKey.`)];
+          const errors = [
+            problem(
+              "UNAVAILABLE",
+              `This took longer than ${limits.executionMs} ms and was ended. A mutation may have taken effect: repeat it with the same idempotencyKey.`,
+            ),
+          ];
           if (!finished.signal.aborted) abort.abort(errors[0]);
           return { errors };
         });

@@ -10,7 +10,10 @@ import type { TokenSource } from "./authenticate.ts";
 const noteEveryMs = 5_000;
 
 /** @returns the source, and the loop that writes down uses until the signal */
-export function storedTokens(db: Database, logger: Logger): { readonly source: TokenSource; note(timers: Timers, signal: AbortSignal): Promise<void> } {
+export function storedTokens(
+  db: Database,
+  logger: Logger,
+): { readonly source: TokenSource; note(timers: Timers, signal: AbortSignal): Promise<void> } {
   const used = new Set<TokenId>();
   const source: TokenSource = {
     find: (hash) => findTokenByHash(db, hash),
@@ -23,7 +26,8 @@ export function storedTokens(db: Database, logger: Logger): { readonly source: T
       const ids = [...used];
       used.clear();
       // What is lost here is a time shown to people; it must never disturb a request.
-      if (ids.length > 0) await touchTokens(db, ids).catch((error: unknown) => logger.debug({ reason: String(error) }, "uses of tokens were not noted"));
+      if (ids.length > 0)
+        await touchTokens(db, ids).catch((error: unknown) => logger.debug({ reason: String(error) }, "uses of tokens were not noted"));
     }
   };
   return { source, note };

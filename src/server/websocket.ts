@@ -72,8 +72,18 @@ export class WebSocketDoor {
   }
 
   private open(socket: WebSocket, upgrade: IncomingMessage): void {
-    const connection: Connection = { socket, upgrade, address: upgrade.socket.remoteAddress ?? "", exchanges: new Map(), principal: null, left: null };
-    if (this.closing) return socket.close(closeCodes.shutdown, "The server is shutting down");
+    const connection: Connection = {
+      socket,
+      upgrade,
+      address: upgrade.socket.remoteAddress ?? "",
+      exchanges: new Map(),
+      principal: null,
+      left: null,
+    };
+    if (this.closing) {
+      socket.close(closeCodes.shutdown, "The server is shutting down");
+      return;
+    }
     const { metrics, limits, logger } = this.options;
     metrics.sockets.inc();
     const sender = new SocketSender(socket, limits.streamBytes);
@@ -87,7 +97,10 @@ export class WebSocketDoor {
         onMessage: (handle) => {
           socket.on("message", (data) => {
             handle(String(data)).catch((error: unknown) => {
-              logger.error({ reason: error instanceof Error ? error.message : String(error), stack: error instanceof Error ? error.stack : undefined }, "a WebSocket message met a bug");
+              logger.error(
+                { reason: error instanceof Error ? error.message : String(error), stack: error instanceof Error ? error.stack : undefined },
+                "a WebSocket message met a bug",
+              );
               socket.close(closeCodes.internal, "Something went wrong here");
             });
           });
@@ -122,7 +135,9 @@ export class WebSocketDoor {
     if (login.kind === "refused") return refuse(socket, closeCodes.unauthenticated, login.message);
     if (login.kind === "slowed") return refuse(socket, closeCodes.overload, tooManyFailures);
     if (login.kind === "unavailable") return refuse(socket, closeCodes.overload, "The database is away just now");
-    extra.left = this.options.presence.enter(login.principal, () => refuse(socket, closeCodes.unauthenticated, "The token has been revoked or has expired"));
+    extra.left = this.options.presence.enter(login.principal, () =>
+      refuse(socket, closeCodes.unauthenticated, "The token has been revoked or has expired"),
+    );
     if (extra.left === null) return refuse(socket, closeCodes.overload, "This token has too many connections open");
     extra.principal = login.principal;
     return true;

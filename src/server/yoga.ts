@@ -59,7 +59,9 @@ export function createGraphqlServer(options: YogaOptions): Yoga {
       const origin = request.headers.get("origin");
       const allowed = origin !== null && isAllowedOrigin(origin, request.headers.get("host") ?? undefined, options.origins);
       // `Access-Control-Allow-Credentials` stays away: there are no cookies, and a token is sent by the page itself.
-      return allowed ? { origin: [origin], credentials: false, methods: ["GET", "POST"], exposedHeaders: ["x-request-id", "retry-after"], maxAge: 600 } : false;
+      return allowed
+        ? { origin: [origin], credentials: false, methods: ["GET", "POST"], exposedHeaders: ["x-request-id", "retry-after"], maxAge: 600 }
+        : false;
     },
     plugins: [
       useRequestId(),

@@ -49,7 +49,10 @@ const profile = (own: Own, more = ""): string => `(input: { profile: { id: "${ow
 
 const doors: Readonly<Record<string, Door>> = {
   "Query.node": object("READER", (own) => `(id: "${own.cluster}") { id }`),
-  "Query.nodes": object("READER", (own) => `(ids: ["${own.cluster}", "${own.node}", "${own.profile}", "${own.action}", "${own.project}", "${own.token}"]) { id }`),
+  "Query.nodes": object(
+    "READER",
+    (own) => `(ids: ["${own.cluster}", "${own.node}", "${own.profile}", "${own.action}", "${own.project}", "${own.token}"]) { id }`,
+  ),
   "Query.viewer": anything("READER", () => "{ role project { id name } }"),
   "Query.feedCursor": anything("READER", () => ""),
   "Query.profileTypes": anything("READER", () => "{ name }"),
@@ -149,7 +152,10 @@ describe("doors", () => {
     const nodeId = valueOf(await createClusterNode(world.context(), { name: "mine-node", profile: { id: profileId } })).nodeId;
     const doomed: Record<string, string> = {};
     for (const caller of callers) {
-      doomed[caller] = encodeId("node", valueOf(await createClusterNode(world.context(), { name: `mine-doomed-${caller}`, profile: { id: profileId } })).nodeId);
+      doomed[caller] = encodeId(
+        "node",
+        valueOf(await createClusterNode(world.context(), { name: `mine-doomed-${caller}`, profile: { id: profileId } })).nodeId,
+      );
     }
     own = {
       doomed,
@@ -192,7 +198,8 @@ describe("doors", () => {
       const body = (streams ? await firstFrame(response) : await response.json()) as Body;
       expect(outcomeOf(body, field.name), JSON.stringify(body)).toBe(expected(door, caller));
       expect(response.status).toBe(caller === "nobody" ? 401 : 200);
-      if (caller === "stranger") expect(JSON.stringify(body)).not.toMatch(new RegExp(["mine-", own.cluster, own.node, own.action, own.profile, own.project].join("|")));
+      if (caller === "stranger")
+        expect(JSON.stringify(body)).not.toMatch(new RegExp(["mine-", own.cluster, own.node, own.action, own.profile, own.project].join("|")));
     });
   }
 });

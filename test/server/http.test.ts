@@ -11,16 +11,25 @@ beforeEach(async () => {
 afterEach(() => server.close());
 
 /** A request with headers that fetch would not let us set. */
-function raw(options: { method?: string; path?: string; headers?: Record<string, string>; body?: string }): Promise<{ status: number; headers: NodeJS.Dict<string | string[]>; body: string }> {
+function raw(options: {
+  method?: string;
+  path?: string;
+  headers?: Record<string, string>;
+  body?: string;
+}): Promise<{ status: number; headers: NodeJS.Dict<string | string[]>; body: string }> {
   return new Promise((resolve, reject) => {
-    const outgoing = request(`${server.url}${options.path ?? "/graphql"}`, { method: options.method ?? "POST", headers: { "content-type": "application/json", ...options.headers } }, (response) => {
-      let body = "";
-      response.setEncoding("utf8");
-      response.on("data", (chunk: string) => {
-        body += chunk;
-      });
-      response.on("end", () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }));
-    });
+    const outgoing = request(
+      `${server.url}${options.path ?? "/graphql"}`,
+      { method: options.method ?? "POST", headers: { "content-type": "application/json", ...options.headers } },
+      (response) => {
+        let body = "";
+        response.setEncoding("utf8");
+        response.on("data", (chunk: string) => {
+          body += chunk;
+        });
+        response.on("end", () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }));
+      },
+    );
     outgoing.on("error", reject);
     outgoing.end(options.body ?? JSON.stringify({ query: "{ hello }" }));
   });
@@ -60,7 +69,12 @@ describe("authentication", () => {
   });
 
   test("a token in the query string: ignored → 401", async () => {
-    const response = await raw({ method: "GET", path: `/graphql?query={hello}&token=${server.token}&authorization=Bearer%20${server.token}`, headers: { accept: "application/json" }, body: "" });
+    const response = await raw({
+      method: "GET",
+      path: `/graphql?query={hello}&token=${server.token}&authorization=Bearer%20${server.token}`,
+      headers: { accept: "application/json" },
+      body: "",
+    });
     expect(response.status).toBe(401);
   });
 
@@ -128,9 +142,12 @@ describe("names and origins", () => {
     expect((await raw({ headers: { host, ...bearer(server.token) } })).status).toBe(200);
   });
 
-  test.each(["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:4000", "a b"])("Host %s → 421, or refused by HTTP itself", async (host) => {
-    expect([400, 421]).toContain((await raw({ headers: { host, ...bearer(server.token) } })).status);
-  });
+  test.each(["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:4000", "a b"])(
+    "Host %s → 421, or refused by HTTP itself",
+    async (host) => {
+      expect([400, 421]).toContain((await raw({ headers: { host, ...bearer(server.token) } })).status);
+    },
+  );
 
   test("a configured name → answered", async () => {
     await server.close();
@@ -142,22 +159,32 @@ describe("names and origins", () => {
     expect((await raw({ method: "GET", path: "/healthz", headers: { host: "evil.example" }, body: "" })).status).toBe(200);
   });
 
-  test.each(["http://localhost:5173", "http://127.0.0.1:80", "https://console.example"])("Origin %s → answered, with CORS headers and no cookies", async (origin) => {
-    const response = await raw({ headers: { origin, ...bearer(server.token) } });
-    expect(response.status).toBe(200);
-    expect(response.headers["access-control-allow-origin"]).toBe(origin);
-    expect(response.headers["access-control-allow-credentials"]).toBeUndefined();
-    expect(response.headers["set-cookie"]).toBeUndefined();
-  });
+  test.each(["http://localhost:5173", "http://127.0.0.1:80", "https://console.example"])(
+    "Origin %s → answered, with CORS headers and no cookies",
+    async (origin) => {
+      const response = await raw({ headers: { origin, ...bearer(server.token) } });
+      expect(response.status).toBe(200);
+      expect(response.headers["access-control-allow-origin"]).toBe(origin);
+      expect(response.headers["access-control-allow-credentials"]).toBeUndefined();
+      expect(response.headers["set-cookie"]).toBeUndefined();
+    },
+  );
 
-  test.each(["https://evil.example", "http://localhost.evil.example", "https://console.example.evil", "null", "http://console.example"])("Origin %s → 403, no CORS headers", async (origin) => {
-    const response = await raw({ headers: { origin, ...bearer(server.token) } });
-    expect(response.status).toBe(403);
-    expect(response.headers["access-control-allow-origin"]).toBeUndefined();
-  });
+  test.each(["https://evil.example", "http://localhost.evil.example", "https://console.example.evil", "null", "http://console.example"])(
+    "Origin %s → 403, no CORS headers",
+    async (origin) => {
+      const response = await raw({ headers: { origin, ...bearer(server.token) } });
+      expect(response.status).toBe(403);
+      expect(response.headers["access-control-allow-origin"]).toBeUndefined();
+    },
+  );
 
   test("a preflight of an allowed origin → 204 that allows Authorization", async () => {
-    const headers = { origin: "https://console.example", "access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type" };
+    const headers = {
+      origin: "https://console.example",
+      "access-control-request-method": "POST",
+      "access-control-request-headers": "authorization,content-type",
+    };
     const response = await raw({ method: "OPTIONS", headers, body: "" });
     expect(response.status).toBe(204);
     expect(response.headers["access-control-allow-headers"]).toContain("authorization");
@@ -230,7 +257,10 @@ describe("errors", () => {
     };
     const response = await server.ask("query($v: String) { act hello(name: $v) }", { variables: { v: "canary-in-variables" } });
     const text = await response.text();
-    expect(JSON.parse(text)).toMatchObject({ data: { act: null }, errors: [{ path: ["act"], extensions: { code: "INTERNAL_SERVER_ERROR", requestId: response.headers.get("x-request-id") } }] });
+    expect(JSON.parse(text)).toMatchObject({
+      data: { act: null },
+      errors: [{ path: ["act"], extensions: { code: "INTERNAL_SERVER_ERROR", requestId: response.headers.get("x-request-id") } }],
+    });
     expect(text).not.toContain("boom");
     const [line] = server.logger.lines.filter(({ level }) => level === "error");
     expect(line?.fields).toMatchObject({ requestId: response.headers.get("x-request-id"), reason: "boom in the engine room" });
@@ -277,7 +307,12 @@ describe("errors", () => {
         });
     });
     await expect(
-      fetch(`${server.url}/graphql`, { method: "POST", signal: leaving.signal, headers: { "content-type": "application/json", ...bearer(server.token) }, body: JSON.stringify({ query: "{ act }" }) }),
+      fetch(`${server.url}/graphql`, {
+        method: "POST",
+        signal: leaving.signal,
+        headers: { "content-type": "application/json", ...bearer(server.token) },
+        body: JSON.stringify({ query: "{ act }" }),
+      }),
     ).rejects.toThrow();
     await aborted;
   });

@@ -5,7 +5,7 @@ import type { Result } from "../../src/core/errors.ts";
 import { encodeId, type ProjectId, type TokenId } from "../../src/core/ids.ts";
 import { type Limits, limitsWith } from "../../src/core/limits.ts";
 import type { Role } from "../../src/core/principal.ts";
-import { startFeed } from "../../src/live/feed.ts";
+import { type Feed, startFeed } from "../../src/live/feed.ts";
 import { createMetrics } from "../../src/server/metrics.ts";
 import { startServer } from "../../src/server/server.ts";
 import { openSession } from "../../src/store/session.ts";
@@ -19,6 +19,7 @@ export function valueOf<T>(result: Result<T>): T {
 
 export interface LiveApi {
   readonly world: World;
+  readonly feed: Feed;
   readonly url: string;
   mint(role: Role, projectId?: ProjectId): Promise<{ readonly secret: string; readonly tokenId: TokenId }>;
   project(name: string): Promise<ProjectId>;
@@ -42,16 +43,30 @@ export async function startLiveApi(options: WorldOptions & { readonly limits?: P
     logger: log,
     metrics: createMetrics({ process: false }),
   });
-  const headers = (token: string | null): Record<string, string> => ({ "content-type": "application/json", ...(token === null ? {} : { authorization: `Bearer ${token}` }) });
+  const headers = (token: string | null): Record<string, string> => ({
+    "content-type": "application/json",
+    ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+  });
   let minted = 0;
   return {
     world,
+    feed,
     url: server.url,
     mint: async (role, projectId = world.projectId) =>
-      valueOf(await createToken(world.context("OPERATOR"), { name: `test-${role.toLowerCase()}-${++minted}`, role, project: { id: encodeId("project", projectId) } })),
+      valueOf(
+        await createToken(world.context("OPERATOR"), {
+          name: `test-${role.toLowerCase()}-${++minted}`,
+          role,
+          project: { id: encodeId("project", projectId) },
+        }),
+      ),
     project: async (name) => valueOf(await createProject(world.context("OPERATOR"), { name })).projectId,
     ask: (token, query, variables) =>
-      fetch(`${server.url}/graphql`, { method: "POST", headers: { ...headers(token), accept: "application/json" }, body: JSON.stringify({ query, variables }) }),
+      fetch(`${server.url}/graphql`, {
+        method: "POST",
+        headers: { ...headers(token), accept: "application/json" },
+        body: JSON.stringify({ query, variables }),
+      }),
     stream: (token, query, { signal, lastEventId, variables } = {}) =>
       fetch(`${server.url}/graphql`, {
         method: "POST",

@@ -26,9 +26,12 @@ describe("origins", () => {
 });
 
 describe("hosts", () => {
-  test.each(["localhost", "LOCALHOST:80", "127.0.0.1", "[::1]:4000", "192.168.0.7:4000", "my.name", "My.Name.:1", "x.localhost"])("%s → known", (host) => {
-    expect(isKnownHost(host, ["my.name"])).toBe(true);
-  });
+  test.each(["localhost", "LOCALHOST:80", "127.0.0.1", "[::1]:4000", "192.168.0.7:4000", "my.name", "My.Name.:1", "x.localhost"])(
+    "%s → known",
+    (host) => {
+      expect(isKnownHost(host, ["my.name"])).toBe(true);
+    },
+  );
   test.each([undefined, "", "evil.example", "my.name.evil", "evil/my.name", "my.name@evil", "localhost:999999", "a\r\nb"])("%s → unknown", (host) => {
     expect(isKnownHost(host, ["my.name"])).toBe(false);
   });

@@ -48,7 +48,11 @@ class Stream {
     for (let end = this.text.indexOf("\n\n"); end >= 0; end = this.text.indexOf("\n\n")) {
       const lines = this.text.slice(0, end).split("\n");
       this.text = this.text.slice(end + 2);
-      const value = (name: string): string | null => lines.find((line) => line.startsWith(`${name}:`))?.slice(name.length + 1).trim() ?? null;
+      const value = (name: string): string | null =>
+        lines
+          .find((line) => line.startsWith(`${name}:`))
+          ?.slice(name.length + 1)
+          .trim() ?? null;
       const event = value("event");
       if (event === null) this.comments++;
       else this.frames.push({ event, id: value("id"), data: value("data") === "" ? null : JSON.parse(value("data") ?? "null") });
@@ -139,7 +143,9 @@ describe("frames", () => {
 
   test("GET → the same", async () => {
     server.probe.source = () => numbers(1, 1);
-    const response = await fetch(`${server.url}/graphql?query=${encodeURIComponent(ticks)}`, { headers: { accept: "text/event-stream", authorization: `Bearer ${server.token}` } });
+    const response = await fetch(`${server.url}/graphql?query=${encodeURIComponent(ticks)}`, {
+      headers: { accept: "text/event-stream", authorization: `Bearer ${server.token}` },
+    });
     expect(await response.text()).toContain('id: c1\ndata: {"data":{"ticks":{"number":1}}}');
   });
 
@@ -159,7 +165,8 @@ describe("cursors", () => {
     ["of a batch", "subscription { batches { ticks { number } } }"],
   ])("a stream with cursors, %s → each frame carries it as id, and nothing more than was asked for", async (_case, query) => {
     server.probe.source = async function* (field: string) {
-      for (let i = 1; i <= 2; i++) yield field === "batches" ? { cursor: `c${i}`, ticks: [{ cursor: "x", number: i }] } : { cursor: `c${i}`, number: i };
+      for (let i = 1; i <= 2; i++)
+        yield field === "batches" ? { cursor: `c${i}`, ticks: [{ cursor: "x", number: i }] } : { cursor: `c${i}`, number: i };
     };
     const stream = open(query);
     await stream.end();
@@ -231,7 +238,10 @@ describe("ending", () => {
     };
     const stream = open(ticks);
     await stream.end();
-    expect(stream.frames.slice(1)).toMatchObject([{ event: "next", data: { errors: [{ extensions: { code: "INTERNAL_SERVER_ERROR" } }] } }, { event: "complete" }]);
+    expect(stream.frames.slice(1)).toMatchObject([
+      { event: "next", data: { errors: [{ extensions: { code: "INTERNAL_SERVER_ERROR" } }] } },
+      { event: "complete" },
+    ]);
     expect(JSON.stringify(stream.frames)).not.toContain("boom");
   });
 
@@ -263,7 +273,11 @@ describe("ending", () => {
 
   test.each([
     ["a syntax error", "subscription {", "BAD_USER_INPUT"],
-    ["too many objects", "subscription { batches(maxSize: 1000) { ticks { number } } state { things(first: 1000) { nodes { things(first: 1000) { nodes { id } } } } } }", "BAD_USER_INPUT"],
+    [
+      "too many objects",
+      "subscription { batches(maxSize: 1000) { ticks { number } } state { things(first: 1000) { nodes { things(first: 1000) { nodes { id } } } } } }",
+      "BAD_USER_INPUT",
+    ],
     ["too costly a frame", "subscription { state { things(first: 1000) { nodes { things(first: 1000) { nodes { id } } } } } }", "COST_EXCEEDED"],
   ])("%s → one frame with the error, and complete", async (_case, query, code) => {
     const stream = open(query);

@@ -183,7 +183,10 @@ export interface TestServer extends RunningServer {
   readonly token: string;
   readonly ws: string;
   /** POST of JSON with the token. */
-  ask(query: string, rest?: { variables?: unknown; operationName?: string; token?: string | null; headers?: Record<string, string> }): Promise<Response>;
+  ask(
+    query: string,
+    rest?: { variables?: unknown; operationName?: string; token?: string | null; headers?: Record<string, string> },
+  ): Promise<Response>;
 }
 
 export async function startTestServer(overrides: Partial<Omit<DoorOptions, "limits">> & { limits?: Partial<Limits> } = {}): Promise<TestServer> {
@@ -241,7 +244,11 @@ export async function startTestServer(overrides: Partial<Omit<DoorOptions, "limi
 
 export interface Answer {
   readonly data?: Readonly<Record<string, unknown>> | null;
-  readonly errors?: readonly { readonly message: string; readonly path?: readonly unknown[]; readonly extensions: Readonly<Record<string, unknown>> }[];
+  readonly errors?: readonly {
+    readonly message: string;
+    readonly path?: readonly unknown[];
+    readonly extensions: Readonly<Record<string, unknown>>;
+  }[];
   readonly extensions?: { readonly cost?: { readonly requested: number; readonly actual: number; readonly limit: number } };
 }
 

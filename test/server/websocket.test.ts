@@ -1,79 +1,14 @@
 /** graphql-transport-ws, spoken by hand, so that every frame is seen. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { WebSocket } from "ws";
 import { ConnectionLost } from "../../src/store/failure.ts";
+import { SocketClient } from "./socket-client.ts";
 import { startTestServer, type TestServer } from "./support.ts";
 
-interface Message {
-  readonly type: string;
-  readonly id?: string;
-  readonly payload?: unknown;
-}
-
-/** A client that keeps what it got and lets a test wait for it. */
-class Client {
-  readonly socket: WebSocket;
-  readonly messages: Message[] = [];
-  readonly closed: Promise<{ code: number; reason: string }>;
-  private waiting: (() => void)[] = [];
-  private end: { code: number; reason: string } | null = null;
-
-  constructor(url: string, options: { headers?: Record<string, string>; protocol?: string } = {}) {
-    this.socket = new WebSocket(url, options.protocol ?? "graphql-transport-ws", { headers: options.headers ?? {} });
-    this.socket.on("message", (data) => {
-      this.messages.push(JSON.parse(String(data)));
-      this.wake();
-    });
-    this.socket.on("error", () => undefined);
-    this.closed = new Promise((resolve) => {
-      this.socket.on("close", (code, reason) => {
-        this.end = { code, reason: String(reason) };
-        resolve(this.end);
-        this.wake();
-      });
-    });
-  }
-
-  private wake(): void {
-    for (const resolve of this.waiting.splice(0)) resolve();
-  }
-
-  async opened(): Promise<this> {
-    if (this.socket.readyState !== WebSocket.OPEN) await new Promise((resolve, reject) => this.socket.once("open", resolve).once("error", reject));
-    return this;
-  }
-
-  send(message: unknown): void {
-    this.socket.send(typeof message === "string" ? message : JSON.stringify(message));
-  }
-
-  async until(found: (message: Message) => boolean): Promise<Message> {
-    for (;;) {
-      const message = this.messages.find(found);
-      if (message !== undefined) return message;
-      if (this.end !== null) throw new Error(`closed (${this.end.code} ${this.end.reason}) before it came`);
-      await new Promise<void>((resolve) => this.waiting.push(resolve));
-    }
-  }
-
-  /** Connects with a token and waits for the acknowledgement. */
-  async greet(token: string): Promise<this> {
-    await this.opened();
-    this.send({ type: "connection_init", payload: { authorization: `Bearer ${token}` } });
-    await this.until((message) => message.type === "connection_ack");
-    return this;
-  }
-
-  subscribe(id: string, query: string, variables?: unknown): void {
-    this.send({ type: "subscribe", id, payload: { query, variables } });
-  }
-}
-
 let server: TestServer;
-const clients: Client[] = [];
+const clients: SocketClient[] = [];
 
-function connect(options: { headers?: Record<string, string>; protocol?: string } = {}): Client {
-  const client = new Client(server.ws, options);
+function connect(options: { headers?: Record<string, string>; protocol?: string } = {}): SocketClient {
+  const client = new SocketClient(server.ws, options);
   clients.push(client);
   return client;
 }
@@ -157,7 +92,7 @@ describe("connecting", () => {
   });
 
   test("another path → 404", async () => {
-    const client = new Client(`${server.ws}/other`);
+    const client = new SocketClient(`${server.ws}/other`);
     clients.push(client);
     await expect(client.opened()).rejects.toThrow("404");
   });
@@ -209,7 +144,9 @@ describe("operations", () => {
     const client = await connect().greet(server.token);
     client.subscribe("s", "subscription { ticks { number } }");
     await client.until((message) => message.type === "complete");
-    expect(client.messages.filter(({ type }) => type === "next").map(({ payload }) => payload)).toEqual([1, 2, 3].map((number) => ({ data: { ticks: { number } } })));
+    expect(client.messages.filter(({ type }) => type === "next").map(({ payload }) => payload)).toEqual(
+      [1, 2, 3].map((number) => ({ data: { ticks: { number } } })),
+    );
   });
 
   test.each([
@@ -251,15 +188,23 @@ describe("operations", () => {
     await client.until((message) => message.type === "complete" && message.id === "good");
   });
 
-  test.each(["", "junk", "7", "null", "[]", "{}", '{"type":"nope"}', '{"type":"subscribe"}', '{"type":"subscribe","id":"1"}', '{"type":"subscribe","id":"1","payload":{"query":7}}'])(
-    "the message %j → 4400, and the server lives",
-    async (text) => {
-      const client = await connect().greet(server.token);
-      client.send(text);
-      expect((await client.closed).code).toBe(4400);
-      await connect().greet(server.token);
-    },
-  );
+  test.each([
+    "",
+    "junk",
+    "7",
+    "null",
+    "[]",
+    "{}",
+    '{"type":"nope"}',
+    '{"type":"subscribe"}',
+    '{"type":"subscribe","id":"1"}',
+    '{"type":"subscribe","id":"1","payload":{"query":7}}',
+  ])("the message %j → 4400, and the server lives", async (text) => {
+    const client = await connect().greet(server.token);
+    client.send(text);
+    expect((await client.closed).code).toBe(4400);
+    await connect().greet(server.token);
+  });
 
   test("a message past the limit → 1009", async () => {
     const client = await connect().greet(server.token);
@@ -295,7 +240,10 @@ describe("operations", () => {
     Object.assign(server.runtime.clock, { monotonicMs: () => frozen });
     const client = await connect().greet(server.token);
     for (let i = 1; i <= 4; i++) client.subscribe(`q${i}`, "{ hello }");
-    expect(await client.until((message) => message.type === "error")).toMatchObject({ id: "q4", payload: [{ extensions: { code: "RATE_LIMITED", retryAfterMs: 334 } }] });
+    expect(await client.until((message) => message.type === "error")).toMatchObject({
+      id: "q4",
+      payload: [{ extensions: { code: "RATE_LIMITED", retryAfterMs: 334 } }],
+    });
   });
 });
 

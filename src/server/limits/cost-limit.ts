@@ -1,9 +1,9 @@
 /** Refuses an operation that asks for too many objects before anything of it runs, and says on every answer what it cost. */
-import { type DocumentNode, type ExecutionResult, getOperationAST, type GraphQLSchema } from "graphql";
+import { type DocumentNode, type ExecutionResult, type GraphQLSchema, getOperationAST } from "graphql";
 import type { Plugin } from "graphql-yoga";
 import { problem } from "../../api/problem.ts";
 import type { Limits } from "../../core/limits.ts";
-import { actualCost, compileCost, type CostPlan, requestedCost } from "./cost.ts";
+import { actualCost, type CostPlan, compileCost, requestedCost } from "./cost.ts";
 
 type CostLimits = Pick<Limits, "cost" | "pageSize">;
 
@@ -38,7 +38,10 @@ export function useCostLimit(limits: CostLimits): Plugin {
     const requested = requestedCost(plan, isRecord(args.variableValues) ? args.variableValues : {}, limits.pageSize);
     if (requested <= limits.cost) return { plan, requested, refused: null };
     const message = `This asks for ${requested} objects; at most ${limits.cost} are answered at once. Ask for smaller pages.`;
-    const refused = { errors: [problem("COST_EXCEEDED", message, { cost: requested, limit: limits.cost })], extensions: { cost: { requested, actual: 0, limit: limits.cost } } };
+    const refused = {
+      errors: [problem("COST_EXCEEDED", message, { cost: requested, limit: limits.cost })],
+      extensions: { cost: { requested, actual: 0, limit: limits.cost } },
+    };
     return { plan, requested, refused };
   };
   return {
@@ -53,7 +56,10 @@ export function useCostLimit(limits: CostLimits): Plugin {
       return {
         onExecuteDone({ result, setResult }) {
           if (Symbol.asyncIterator in result) return;
-          setResult({ ...result, extensions: { ...result.extensions, cost: { requested, actual: actualCost(plan, result.data), limit: limits.cost } } });
+          setResult({
+            ...result,
+            extensions: { ...result.extensions, cost: { requested, actual: actualCost(plan, result.data), limit: limits.cost } },
+          });
         },
       };
     },

@@ -11,11 +11,11 @@ import {
   type DocumentNode,
   type FieldNode,
   type FragmentDefinitionNode,
-  getNamedType,
-  getNullableType,
   type GraphQLCompositeType,
   type GraphQLField,
   type GraphQLSchema,
+  getNamedType,
+  getNullableType,
   isCompositeType,
   isInterfaceType,
   isListType,
@@ -78,7 +78,12 @@ export function compileCost(schema: GraphQLSchema, document: DocumentNode, opera
   return { roots: compileLevel({ schema, fragments, defaults }, root, [operation.selectionSet], false).children };
 }
 
-function compileLevel(scope: Scope, type: GraphQLCompositeType, sets: readonly SelectionSetNode[], insidePage: boolean): { children: CostNode[]; leaves: number } {
+function compileLevel(
+  scope: Scope,
+  type: GraphQLCompositeType,
+  sets: readonly SelectionSetNode[],
+  insidePage: boolean,
+): { children: CostNode[]; leaves: number } {
   const selected = new Map<string, Selected>();
   const visit = (parent: GraphQLCompositeType, set: SelectionSetNode, seen: Set<string>): void => {
     for (const selection of set.selections) {
@@ -136,11 +141,19 @@ function pageAmount(scope: Scope, field: GraphQLField<unknown, unknown>, node: F
   };
 }
 
-function listAmount(scope: Scope, field: GraphQLField<unknown, unknown>, node: FieldNode, type: GraphQLCompositeType, insidePage: boolean): Amount | "page" | 1 {
+function listAmount(
+  scope: Scope,
+  field: GraphQLField<unknown, unknown>,
+  node: FieldNode,
+  type: GraphQLCompositeType,
+  insidePage: boolean,
+): Amount | "page" | 1 {
   const ids = field.args.some((argument) => argument.name === "ids") ? argumentValue(node, "ids") : undefined;
   if (ids !== undefined) return (variables) => listLength(scope, ids, variables);
   if (insidePage) return "page";
-  const hasId = "getInterfaces" in type && (isInterfaceType(type) ? [type, ...type.getInterfaces()] : type.getInterfaces()).some((parent) => parent.name === "Node");
+  const hasId =
+    "getInterfaces" in type &&
+    (isInterfaceType(type) ? [type, ...type.getInterfaces()] : type.getInterfaces()).some((parent) => parent.name === "Node");
   return hasId ? () => assumedListSize : 1;
 }
 
@@ -148,7 +161,12 @@ function argumentValue(node: FieldNode, name: string): ValueNode | undefined {
   return node.arguments?.find((argument) => argument.name.value === name)?.value;
 }
 
-function integerArgument(scope: Scope, field: GraphQLField<unknown, unknown>, node: FieldNode, name: string): (variables: Variables) => number | null {
+function integerArgument(
+  scope: Scope,
+  field: GraphQLField<unknown, unknown>,
+  node: FieldNode,
+  name: string,
+): (variables: Variables) => number | null {
   const declared = field.args.find((argument) => argument.name === name)?.defaultValue;
   const fallback = typeof declared === "number" ? declared : null;
   const value = argumentValue(node, name);

@@ -80,7 +80,14 @@ describe("actual cost", () => {
     const operation = getOperationAST(document);
     if (operation === null || operation === undefined) throw new Error("no operation");
     const plan = compileCost(schema, document, operation);
-    const data = { a: null, things: { edges: [{ node: { note: null } }, { node: { note: { text: "x" } } }], nodes: [{ id: "1" }, { id: "2" }], pageInfo: { hasNextPage: false } } };
+    const data = {
+      a: null,
+      things: {
+        edges: [{ node: { note: null } }, { node: { note: { text: "x" } } }],
+        nodes: [{ id: "1" }, { id: "2" }],
+        pageInfo: { hasNextPage: false },
+      },
+    };
     expect(actualCost(plan, data)).toBe(5);
     expect(actualCost(plan, null)).toBe(0);
   });

@@ -58,11 +58,18 @@ describe("limits", () => {
   });
 
   test("cost: n → answered with requested, actual and limit; n + 1 → COST_EXCEEDED with cost and limit, and nothing runs", async () => {
-    const query = "query($a: Int, $b: Int) { x: things(first: $a) { nodes { things(first: $b) { nodes { id } } } } things(first: 1) { nodes { id } } }";
+    const query =
+      "query($a: Int, $b: Int) { x: things(first: $a) { nodes { things(first: $b) { nodes { id } } } } things(first: 1) { nodes { id } } }";
     // 100 · (1 + 198) + 99 … the last page closes the gap.
-    const fits = await server.ask("query($a: Int) { things(first: 199) { nodes { things(first: 99) { nodes { id } } } } x: things(first: $a) { nodes { id } } }", { variables: { a: 100 } });
+    const fits = await server.ask(
+      "query($a: Int) { things(first: 199) { nodes { things(first: 99) { nodes { id } } } } x: things(first: $a) { nodes { id } } }",
+      { variables: { a: 100 } },
+    );
     expect((await answer(fits)).extensions).toEqual({ cost: { requested: 20_000, actual: 3 + 9 + 3, limit: 20_000 } });
-    const refused = await server.ask("query($a: Int) { things(first: 199) { nodes { things(first: 99) { nodes { id } } } } x: things(first: $a) { nodes { id } } }", { variables: { a: 101 } });
+    const refused = await server.ask(
+      "query($a: Int) { things(first: 199) { nodes { things(first: 99) { nodes { id } } } } x: things(first: $a) { nodes { id } } }",
+      { variables: { a: 101 } },
+    );
     expect(refused.status).toBe(400);
     const { errors, data, extensions } = await answer(refused);
     expect(errors?.[0]?.extensions).toMatchObject({ code: "COST_EXCEEDED", cost: 20_001, limit: 20_000 });
@@ -72,14 +79,29 @@ describe("limits", () => {
   });
 
   test("doubling fragments (2^20 selections) → refused at once", async () => {
-    const fragments = Array.from({ length: 18 }, (_, i) => `fragment F${i} on Thing { a: parent { ...F${i + 1} } b: parent { ...F${i + 1} } }`).join(" ");
+    const fragments = Array.from({ length: 18 }, (_, i) => `fragment F${i} on Thing { a: parent { ...F${i + 1} } b: parent { ...F${i + 1} } }`).join(
+      " ",
+    );
     const beganMs = performance.now();
     expect(await codeOf(`{ thing { ...F0 } } ${fragments} fragment F18 on Thing { id }`)).toBe("BAD_USER_INPUT");
     expect(performance.now() - beganMs).toBeLessThan(2_000);
   });
 
   test("introspection, as tools ask it → answered; introspection in introspection in introspection → refused", async () => {
-    expect(await codeOf(getIntrospectionQuery({ descriptions: true, specifiedByUrl: true, directiveIsRepeatable: true, schemaDescription: true, inputValueDeprecation: true, oneOf: true }))).toBe(null);
-    expect(await codeOf("{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }")).toBe("BAD_USER_INPUT");
+    expect(
+      await codeOf(
+        getIntrospectionQuery({
+          descriptions: true,
+          specifiedByUrl: true,
+          directiveIsRepeatable: true,
+          schemaDescription: true,
+          inputValueDeprecation: true,
+          oneOf: true,
+        }),
+      ),
+    ).toBe(null);
+    expect(await codeOf("{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }")).toBe(
+      "BAD_USER_INPUT",
+    );
   });
 });
