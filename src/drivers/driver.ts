@@ -160,7 +160,10 @@ export interface Driver {
   /** Runs a command probe of the member: resolves to its success and what it printed. */
   runProbe?(node: DriverNode, command: readonly string[], timeoutMs: number): Promise<{ readonly ok: boolean; readonly message: string }>;
   /** The newest lines of the member's output, oldest first; null: there is none. */
-  readLog?(node: { readonly id: NodeId; readonly epoch: number; readonly hostId: HostId | null }, lastLines: number): Promise<readonly string[] | null>;
+  readLog?(
+    node: { readonly id: NodeId; readonly epoch: number; readonly hostId: HostId | null },
+    lastLines: number,
+  ): Promise<readonly string[] | null>;
   /** Lets go of files and handles; members live on. */
   close?(): Promise<void>;
 }

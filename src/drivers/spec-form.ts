@@ -1,7 +1,7 @@
 /** Specs by zod: one schema says what is accepted, what is filled in, and what users are shown. Every problem at once, with its path. */
 import { z } from "zod";
 import type { InputIssue } from "../core/errors.ts";
-import { safeJson, safeText, type JsonObject } from "../core/json.ts";
+import { type JsonObject, safeJson, safeText } from "../core/json.ts";
 import { isJsonObject } from "../core/secret.ts";
 import type { SpecResult } from "./driver.ts";
 

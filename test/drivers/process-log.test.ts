@@ -1,9 +1,10 @@
 /** Logs and the folder's housekeeping: rotation under a member that goes on printing, the last lines, what is taken away and when. */
-import { existsSync, readdirSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { DriverNode } from "../../src/drivers/driver.ts";
 import { createCaretaker } from "../../src/drivers/process/caretaker.ts";
+import { createProcessTable } from "../../src/drivers/process/liveness.ts";
 import { lastLinesOf, rotateLog } from "../../src/drivers/process/log.ts";
 import { openState } from "../../src/drivers/process/state.ts";
 import { callContext, valueOf } from "../support/driver-node.ts";
@@ -27,6 +28,7 @@ function caretaker(maxLogBytes = 65_536): { rounds(count: number): Promise<void>
     ...options,
     state: openState(options.dataDir),
     incarnation: options.hostIncarnation,
+    table: createProcessTable(options.timers),
     hostName: null,
     tools: { sh: "", env: "", setsid: "" },
     settleMs: 0,
@@ -107,7 +109,7 @@ describe("caretaker", () => {
     expect(existsSync(`${path}.1`)).toBe(true);
     // Somebody else who lives is named: this one keeps its hands off.
     const other = await start(folder.node(sleeperSpec));
-    const stat = (await import("node:fs")).readFileSync(`/proc/${other}/stat`, "latin1").split(") ")[1]?.split(" ")[19];
+    const stat = readFileSync(`/proc/${other}/stat`, "latin1").split(") ")[1]?.split(" ")[19];
     writeFileSync(join(folder.dataDir, "process", "caretaker"), `muster1 ${other} ${stat} ${folder.options.hostIncarnation} - -\n`);
     writeFileSync(`${path}.1`, "");
     await keeper.rounds(3);
@@ -116,7 +118,8 @@ describe("caretaker", () => {
 
   test("deleted long ago → its folder goes; deleted just now, running, or dead and not dealt with → it stays", async () => {
     const [old, fresh, running, dead, never] = [1, 2, 3, 4, 5].map(() => folder.node(sleeperSpec));
-    if (old === undefined || fresh === undefined || running === undefined || dead === undefined || never === undefined) throw new Error("five were made");
+    if (old === undefined || fresh === undefined || running === undefined || dead === undefined || never === undefined)
+      throw new Error("five were made");
     for (const node of [old, fresh, running]) await start(node);
     process.kill(await start(dead), "SIGKILL");
     for (const node of [old, fresh, never]) await valueOf(folder.driver.delete([node], callContext()));
@@ -132,7 +135,11 @@ describe("caretaker", () => {
     for (let epoch = 1; epoch <= 5; epoch++) await start({ ...node, epoch });
     for (const epoch of [1, 2, 3]) longAgo(folder.file(node.id, `gone-${epoch}`));
     await caretaker().rounds(2);
-    expect(readdirSync(folder.file(node.id, ".")).filter((file) => file.startsWith("epoch-")).sort()).toEqual(["epoch-4", "epoch-5"]);
+    expect(
+      readdirSync(folder.file(node.id, "."))
+        .filter((file) => file.startsWith("epoch-"))
+        .sort(),
+    ).toEqual(["epoch-4", "epoch-5"]);
   });
 
   test("ports of a start that was killed before its fence → given back after a while, never those in use", async () => {
@@ -141,7 +148,12 @@ describe("caretaker", () => {
     const ports = join(folder.dataDir, "process", "ports");
     const [used] = readdirSync(ports);
     if (used === undefined) throw new Error("one is claimed");
-    for (const [port, owner] of [["1", `${node.id}.1`], ["2", `${folder.node(sleeperSpec).id}.1`], ["3", "nonsense"]] as const) writeFileSync(join(ports, port), `${owner}\n`);
+    for (const [port, owner] of [
+      ["1", `${node.id}.1`],
+      ["2", `${folder.node(sleeperSpec).id}.1`],
+      ["3", "nonsense"],
+    ] as const)
+      writeFileSync(join(ports, port), `${owner}\n`);
     longAgo(...[used, "1", "2"].map((port) => join(ports, port)));
     await caretaker().rounds(2);
     expect(readdirSync(ports).sort()).toEqual(["3", used].sort());

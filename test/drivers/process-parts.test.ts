@@ -45,12 +45,17 @@ describe("record", () => {
   test("any record → read back as it was written; anything less is a closed fence", () => {
     const name = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/);
     fc.assert(
-      fc.property(fc.integer({ min: 2, max: 4_194_304 }), fc.nat(), fc.dictionary(name, fc.integer({ min: 1, max: 65_535 })), (pid, start, dictionary) => {
-        const ports = new Map(Object.entries(dictionary));
-        const line = `muster1 ${pid} ${start} boot.1 abc ${portsText(ports)}\n`;
-        expect(parseFence(line)).toEqual({ kind: "member", pid, startTicks: String(start), incarnation: "boot.1", token: "abc", ports });
-        for (let cut = 0; cut < line.length; cut++) expect(parseFence(line.slice(0, cut)).kind).toBe("closed");
-      }),
+      fc.property(
+        fc.integer({ min: 2, max: 4_194_304 }),
+        fc.nat(),
+        fc.dictionary(name, fc.integer({ min: 1, max: 65_535 })),
+        (pid, start, dictionary) => {
+          const ports = new Map(Object.entries(dictionary));
+          const line = `muster1 ${pid} ${start} boot.1 abc ${portsText(ports)}\n`;
+          expect(parseFence(line)).toEqual({ kind: "member", pid, startTicks: String(start), incarnation: "boot.1", token: "abc", ports });
+          for (let cut = 0; cut < line.length; cut++) expect(parseFence(line.slice(0, cut)).kind).toBe("closed");
+        },
+      ),
     );
   });
 });
@@ -81,7 +86,12 @@ describe("secrets in output", () => {
 
 describe("spec", () => {
   test("the contract's example → accepted, with these defaults", () => {
-    const { spec, issues } = parseProcessSpec({ command: ["node", "server.mjs"], env: { PORT: "{{ports.http}}" }, ports: ["http"], health: { http: { port: "http" } } });
+    const { spec, issues } = parseProcessSpec({
+      command: ["node", "server.mjs"],
+      env: { PORT: "{{ports.http}}" },
+      ports: ["http"],
+      health: { http: { port: "http" } },
+    });
     expect(issues).toEqual([]);
     expect(spec).toEqual({
       command: ["node", "server.mjs"],
@@ -89,7 +99,14 @@ describe("spec", () => {
       publicEnv: {},
       cwd: null,
       ports: ["http"],
-      health: { http: { port: "http", path: "/" }, intervalMs: 1_000, timeoutMs: 1_000, failureThreshold: 3, successThreshold: 1, startPeriodMs: 10_000 },
+      health: {
+        http: { port: "http", path: "/" },
+        intervalMs: 1_000,
+        timeoutMs: 1_000,
+        failureThreshold: 3,
+        successThreshold: 1,
+        startPeriodMs: 10_000,
+      },
       stop: { signal: "SIGTERM", graceMs: 5_000 },
     });
   });

@@ -51,7 +51,14 @@ describe("watch", () => {
     process.kill(pid, "SIGKILL");
     for (const seen of lists) {
       await until(() => seen.length > 0, "the death is told");
-      expect(seen[0]).toMatchObject({ nodeId: node.id, epoch: 1, subject: "WORKLOAD", status: "UNHEALTHY", reason: "EXITED", message: "exit code 137 (SIGKILL); last lines: working" });
+      expect(seen[0]).toMatchObject({
+        nodeId: node.id,
+        epoch: 1,
+        subject: "WORKLOAD",
+        status: "UNHEALTHY",
+        reason: "EXITED",
+        message: "exit code 137 (SIGKILL); last lines: working",
+      });
       // Below 20 ms on a quiet machine (the bench says); this only tells a notification from a sweep on a busy one.
       expect((seen[0]?.atMs ?? 0) - before).toBeLessThan(1_000);
     }

@@ -1,4 +1,5 @@
-import { mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { type StdioOptions, spawnSync } from "node:child_process";
+import { mkdirSync, openSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -7,7 +8,17 @@ import type { Made } from "../../src/drivers/driver.ts";
 import { stopAllMembers } from "../../src/drivers/process/index.ts";
 import { driverContract } from "../contracts/driver.contract.ts";
 import { callContext, errorOf, outcomesOf, runtime, valueOf } from "../support/driver-node.ts";
-import { environmentOf, membersOf, openProcessFolder, type ProcessFolder, processSight, shellSpec, sleeperSpec, until, webSpec } from "../support/process-world.ts";
+import {
+  environmentOf,
+  membersOf,
+  openProcessFolder,
+  type ProcessFolder,
+  processSight,
+  shellSpec,
+  sleeperSpec,
+  until,
+  webSpec,
+} from "../support/process-world.ts";
 
 driverContract({
   name: "process",
@@ -28,7 +39,10 @@ driverContract({
     { spec: { command: ["", "a\0"], publicEnv: { PPID: "1" }, cwd: "" }, paths: ["command.0", "command.1", "publicEnv.PPID", "cwd"] },
     { spec: { ...webSpec, ports: ["http", "http"], health: { http: { port: "admin" } } }, paths: ["ports.1", "health.http.port"] },
     { spec: { command: ["x", "{{ports.http}}"], env: { A: "{{node.nam}}" } }, paths: ["command.1", "env.A"] },
-    { spec: { command: ["x"], health: { tcp: { port: "http" }, command: ["y"], intervalMs: 1 } }, paths: ["health", "health.intervalMs", "health.tcp.port"] },
+    {
+      spec: { command: ["x"], health: { tcp: { port: "http" }, command: ["y"], intervalMs: 1 } },
+      paths: ["health", "health.intervalMs", "health.tcp.port"],
+    },
     { spec: { command: ["x"], health: {}, stop: { signal: "SIGSTOP", graceMs: -1 } }, paths: ["health", "stop.signal", "stop.graceMs"] },
     { spec: { command: [], health: { http: { port: "no" } }, env: { A: 5, B: "{{x}}" } }, paths: ["command", "health.http.port", "env.A", "env.B"] },
     { spec: { command: ["x"], env: { A: "1" }, publicEnv: { A: "2" } }, paths: ["publicEnv.A"] },
@@ -44,7 +58,8 @@ describe("process", () => {
   afterEach(async () => {
     await folder.close();
   });
-  const create = (...given: Parameters<ProcessFolder["node"]>): Promise<Made> => valueOf(folder.driver.create([folder.node(...given)], callContext()));
+  const create = (...given: Parameters<ProcessFolder["node"]>): Promise<Made> =>
+    valueOf(folder.driver.create([folder.node(...given)], callContext()));
 
   test("create: ports → handed out, told, and put into command and environment", async () => {
     const node = folder.node({ ...webSpec, command: [...listOf(webSpec["command"]), "--port={{ports.http}}", "{{node.name}} of {{cluster.name}}"] });
@@ -60,7 +75,7 @@ describe("process", () => {
 
   test("create: its environment → PATH, HOME, LANG, TMPDIR and the spec's, nothing else", async () => {
     process.env["MUSTER_SECRET_KEY"] = "must not be handed on";
-    const odd = "it's $HOME `id` \\n \"quoted\"\n two lines ünïcode 🙂";
+    const odd = 'it\'s $HOME `id` \\n "quoted"\n two lines ünïcode 🙂';
     const made = await create({ ...sleeperSpec, env: { ODD: odd, LANG: "de_DE.UTF-8" }, publicEnv: {} });
     delete process.env["MUSTER_SECRET_KEY"];
     const { PATH, HOME, TMPDIR } = folder.options.environment;
@@ -72,6 +87,17 @@ describe("process", () => {
     const at = `/proc/${made.physicalId}/fd`;
     const open = Object.fromEntries(readdirSync(at).map((fd) => [fd, readlinkSync(join(at, fd))]));
     expect(open).toEqual({ 0: "/dev/null", 1: expect.stringMatching(/log-1$/), 2: expect.stringMatching(/log-1$/) });
+  });
+
+  test("descriptors that were open when Muster was started → closed, so that no child gets them", () => {
+    const module = new URL("../../src/drivers/process/descriptors.ts", import.meta.url).href;
+    const code = `import { closeInherited } from ${JSON.stringify(module)};
+      import { spawnSync } from "node:child_process";
+      const open = () => spawnSync("ls", ["/proc/self/fd"], { encoding: "utf8" }).stdout.trim().split("\\n").map(Number);
+      const before = open(); closeInherited(); console.log(JSON.stringify([before.includes(30), open().includes(30)]));`;
+    const leak: StdioOptions = ["ignore", "pipe", "inherit", ...Array.from({ length: 27 }, () => "ignore" as const), openSync("/dev/null", "r")];
+    const { stdout } = spawnSync(process.execPath, ["--import", "tsx", "--input-type=module", "-e", code], { stdio: leak, encoding: "utf8" });
+    expect(JSON.parse(stdout)).toEqual([true, false]);
   });
 
   test("create: its signals → none ignored, none blocked", async () => {
@@ -106,10 +132,26 @@ describe("process", () => {
     ["a command that does not exist", { command: ["no-such-program"] }, { class: "permanent", code: "COMMAND_NOT_FOUND" }],
     ["a file that is no program", { command: ["/etc/passwd"] }, { class: "permanent", code: "COMMAND_NOT_FOUND" }],
     ["a folder that is not there", { ...sleeperSpec, cwd: "/no/such/folder" }, { class: "permanent", code: "CWD_NOT_FOUND" }],
-    ["a shell that does not find its command", shellSpec("no-such-program"), { class: "permanent", code: "EXITED", epochClosed: true, message: expect.stringContaining("exit code 127") }],
-    ["an end at once", shellSpec("echo one; echo two >&2; exit 3"), { class: "transient", code: "EXITED", epochClosed: true, message: "exit code 3; last lines: one ⏎ two" }],
-    ["a silent end at once", shellSpec("exit 0"), { class: "transient", code: "EXITED", epochClosed: true, message: "exit code 0; it printed nothing" }],
-    ["a death by signal", shellSpec("kill -SEGV $$"), { class: "transient", code: "EXITED", message: expect.stringContaining("exit code 139 (SIGSEGV)") }],
+    [
+      "a shell that does not find its command",
+      shellSpec("no-such-program"),
+      { class: "permanent", code: "EXITED", epochClosed: true, message: expect.stringContaining("exit code 127") },
+    ],
+    [
+      "an end at once",
+      shellSpec("echo one; echo two >&2; exit 3"),
+      { class: "transient", code: "EXITED", epochClosed: true, message: "exit code 3; last lines: one ⏎ two" },
+    ],
+    [
+      "a silent end at once",
+      shellSpec("exit 0"),
+      { class: "transient", code: "EXITED", epochClosed: true, message: "exit code 0; it printed nothing" },
+    ],
+    [
+      "a death by signal",
+      shellSpec("kill -SEGV $$"),
+      { class: "transient", code: "EXITED", message: expect.stringContaining("exit code 139 (SIGSEGV)") },
+    ],
   ])("create: %s → told with its reason", async (_what, spec, expected) => {
     const node = folder.node(spec);
     expect(await errorOf(folder.driver.create([node], callContext()))).toMatchObject(expected);
@@ -129,7 +171,9 @@ describe("process", () => {
 
   test("create: a member that prints its secrets → they are in no message and no log line", async () => {
     const secret = "hunter2 and more";
-    const node = folder.node(shellSpec('echo "first $PASS last"; echo "$KEY"; exit 1', { env: { PASS: secret, KEY: "line one\nline two", PORT: "80" } }));
+    const node = folder.node(
+      shellSpec('echo "first $PASS last"; echo "$KEY"; exit 1', { env: { PASS: secret, KEY: "line one\nline two", PORT: "80" } }),
+    );
     const error = await errorOf(folder.driver.create([node], callContext()));
     expect(error.message).toBe("exit code 1; last lines: first [secret] last ⏎ [secret] ⏎ [secret]");
     expect(await folder.another().readLog?.(node, 10)).toEqual(["first [secret] last", "[secret]", "[secret]"]);
@@ -147,8 +191,13 @@ describe("process", () => {
     const spec = { ...sleeperSpec, ports: ["a", "b", "c"] };
     const other = folder.another();
     const nodes = Array.from({ length: 12 }, () => folder.node(spec));
-    const outcomes = await Promise.all([outcomesOf(folder.driver.create(nodes.slice(0, 6), callContext())), outcomesOf(other.create(nodes.slice(6), callContext()))]);
-    const ports = outcomes.flatMap((map) => [...map.values()]).flatMap((outcome) => (outcome.ok ? outcome.value.addresses.map(({ port }) => port) : []));
+    const outcomes = await Promise.all([
+      outcomesOf(folder.driver.create(nodes.slice(0, 6), callContext())),
+      outcomesOf(other.create(nodes.slice(6), callContext())),
+    ]);
+    const ports = outcomes
+      .flatMap((map) => [...map.values()])
+      .flatMap((outcome) => (outcome.ok ? outcome.value.addresses.map(({ port }) => port) : []));
     expect(ports).toHaveLength(36);
     expect(new Set(ports).size).toBe(36);
     const claims = join(folder.dataDir, "process", "ports");
@@ -158,7 +207,9 @@ describe("process", () => {
   });
 
   test("delete: a member that ends when asked → its own signal, its own exit, within the grace", async () => {
-    const node = folder.node(shellSpec("trap 'echo bye; exit 7' INT; echo ready; while :; do sleep 0.01; done", { stop: { signal: "SIGINT", graceMs: 20_000 } }));
+    const node = folder.node(
+      shellSpec("trap 'echo bye; exit 7' INT; echo ready; while :; do sleep 0.01; done", { stop: { signal: "SIGINT", graceMs: 20_000 } }),
+    );
     await valueOf(folder.driver.create([node], callContext()));
     await until(async () => (await folder.driver.readLog?.(node, 1))?.[0] === "ready", "the trap is set");
     const before = runtime.clock.monotonicMs();
@@ -168,7 +219,9 @@ describe("process", () => {
   });
 
   test("delete: a member that will not end → killed after its grace, with all that it started", async () => {
-    const node = folder.node(shellSpec("trap '' TERM; sleep 1000 & setsid -w sh -c : ; echo ready; while :; do sleep 0.01; done", { stop: { graceMs: 150 } }));
+    const node = folder.node(
+      shellSpec("trap '' TERM; sleep 1000 & setsid -w sh -c : ; echo ready; while :; do sleep 0.01; done", { stop: { graceMs: 150 } }),
+    );
     const made = await valueOf(folder.driver.create([node], callContext()));
     await until(async () => (await folder.driver.readLog?.(node, 1))?.[0] === "ready", "the trap is set");
     const before = runtime.clock.monotonicMs();
@@ -229,7 +282,10 @@ describe("process", () => {
     expect(await probe("sh", "-c", "echo $PORT is {{ports.http}}")).toEqual({ ok: true, message: `exit code 0: ${port} is ${port}` });
     expect(await probe("sh", "-c", "echo $PASS >&2; exit 4")).toEqual({ ok: false, message: "exit code 4: [secret]" });
     expect(await probe("no-such-program")).toEqual({ ok: false, message: "the probe could not be run (ENOENT)" });
-    expect(await folder.driver.runProbe?.(node, ["sh", "-c", "sleep 1000 & sleep 1000"], 50)).toEqual({ ok: false, message: "no answer within 50 ms" });
+    expect(await folder.driver.runProbe?.(node, ["sh", "-c", "sleep 1000 & sleep 1000"], 50)).toEqual({
+      ok: false,
+      message: "no answer within 50 ms",
+    });
     expect(await folder.driver.runProbe?.(folder.node(webSpec), ["true"], 50)).toMatchObject({ ok: false });
   });
 

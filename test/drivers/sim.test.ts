@@ -21,7 +21,14 @@ driverContract({
   name: "sim, computing",
   wrong,
   secret: null,
-  open: async () => ({ driver: createSimDriver(deps), other: createSimDriver(deps), spec: { createMs: 1 }, existing: null, kill: null, close: async () => undefined }),
+  open: async () => ({
+    driver: createSimDriver(deps),
+    other: createSimDriver(deps),
+    spec: { createMs: 1 },
+    existing: null,
+    kill: null,
+    close: async () => undefined,
+  }),
 });
 
 let outside: ProviderProcess;
@@ -73,15 +80,27 @@ describe("sim", () => {
 
   test("create: 10,000 in one call → one wait for each slot, not for each member", async () => {
     let waits = 0;
-    const timers = { wait: (ms: number, signal?: AbortSignal) => (waits++, runtime.timers.wait(ms, signal)) };
-    const outcomes = await outcomesOf(createSimDriver({ ...deps, timers }).create(nodesOf(10_000, { createMs: { min: 0, max: 50 }, batchSize: 1_000 }), callContext()));
+    const wait = (ms: number, signal?: AbortSignal): Promise<void> => {
+      waits += 1;
+      return runtime.timers.wait(ms, signal);
+    };
+    const timers = { wait };
+    const outcomes = await outcomesOf(
+      createSimDriver({ ...deps, timers }).create(nodesOf(10_000, { createMs: { min: 0, max: 50 }, batchSize: 1_000 }), callContext()),
+    );
     expect(outcomes.size).toBe(10_000);
     expect(waits).toBeLessThan(30);
   });
 
   test("create: a batch greater than the spec's batchSize → so many calls of the provider", async () => {
     const sizes: number[] = [];
-    const provider: Provider = { ...outside.provider, create: (effects, signal) => (sizes.push(effects.length), outside.provider.create(effects, signal)) };
+    const provider: Provider = {
+      ...outside.provider,
+      create: (effects, signal) => {
+        sizes.push(effects.length);
+        return outside.provider.create(effects, signal);
+      },
+    };
     await outcomesOf(createSimDriver({ ...deps, provider }).create(nodesOf(25, { batchSize: 10 }), callContext()));
     expect(sizes).toEqual([10, 10, 5]);
   });
@@ -106,7 +125,11 @@ describe("sim", () => {
 
   test("create: a provider that never answers, and the signal → ends at once", async () => {
     const stop = new AbortController();
-    const provider: Provider = { ...outside.provider, create: () => (stop.abort(), new Promise(() => undefined)) };
+    const create: Provider["create"] = () => {
+      stop.abort();
+      return new Promise(() => undefined);
+    };
+    const provider: Provider = { ...outside.provider, create };
     const error = await errorOf(createSimDriver({ ...deps, provider }).create(nodesOf(1, {}), callContext({ signal: stop.signal })));
     expect(error).toMatchObject({ class: "unknown", code: "ABORTED" });
   });

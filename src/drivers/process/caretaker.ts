@@ -9,7 +9,21 @@ import { isRunning, killRemains, ownRecord } from "./liveness.ts";
 import { rotateLog } from "./log.ts";
 import { listClaims, releasePorts } from "./port.ts";
 import { type MemberRecord, parseFence } from "./record.ts";
-import { codeOf, epochsIn, exitOf, fencedEpochs, isGone, listIfThere, listNodes, nodeFolder, readExit, readFence, readIfThere, type StateFolder, writeLostExit } from "./state.ts";
+import {
+  codeOf,
+  epochsIn,
+  exitOf,
+  fencedEpochs,
+  isGone,
+  listIfThere,
+  listNodes,
+  nodeFolder,
+  readExit,
+  readFence,
+  readIfThere,
+  type StateFolder,
+  writeLostExit,
+} from "./state.ts";
 import type { ProcessWorld } from "./world.ts";
 
 /**
@@ -86,7 +100,7 @@ async function noteDeaths(world: ProcessWorld, known: ReadonlyMap<NodeId, Known>
     const { epoch, record } = member.newest;
     if ((await readExit(world.state, id, epoch)) !== null) continue;
     if (member.missing++ === 0) continue;
-    killRemains(record, world.incarnation);
+    await killRemains(record, world.incarnation, world.table);
     if (!(await isGone(world.state, id, epoch))) await writeLostExit(world.state, id, epoch);
   }
 }
@@ -143,7 +157,8 @@ async function collectClaims(world: ProcessWorld): Promise<void> {
     if (madeMs === null || madeMs > old) continue;
     const life = owner === null ? null : exitOf(owner);
     const fence = life === null ? null : await readFence(world.state, life.id, life.epoch);
-    const used = fence?.kind === "member" && [...fence.ports.values()].includes(port) && life !== null && !(await isGone(world.state, life.id, life.epoch));
+    const used =
+      fence?.kind === "member" && [...fence.ports.values()].includes(port) && life !== null && !(await isGone(world.state, life.id, life.epoch));
     if (!used) await releasePorts(world.state, [port]);
   }
 }

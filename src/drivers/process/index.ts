@@ -5,6 +5,7 @@
 import type { Driver, DriverDeps } from "../driver.ts";
 import { createCaretaker } from "./caretaker.ts";
 import { closeInherited } from "./descriptors.ts";
+import { createProcessTable } from "./liveness.ts";
 import { readLog } from "./log.ts";
 import { createMembers, deleteMembers, inspectMembers } from "./operations.ts";
 import { runCommandProbe } from "./probe.ts";
@@ -87,6 +88,7 @@ function worldOf(options: ProcessOptions): ProcessWorld {
     logger: options.logger,
     state: openState(options.dataDir),
     incarnation: options.hostIncarnation,
+    table: createProcessTable(options.timers),
     hostName: options.hostName ?? null,
     environment: options.environment,
     cwd: options.cwd,

@@ -1,9 +1,10 @@
 /** Who really runs: /proc asked about the process that a record names, and about what it left behind. */
 import { readdirSync, readFileSync } from "node:fs";
+import type { Timers } from "../../core/runtime.ts";
 import type { MemberRecord } from "./record.ts";
 import { codeOf } from "./state.ts";
 
-interface ProcessSight {
+export interface ProcessSight {
   readonly pid: number;
   readonly state: string;
   readonly group: number;
@@ -40,37 +41,65 @@ export function isRunning(record: MemberRecord, incarnation: string): boolean {
   return sight !== null && sight.startTicks === record.startTicks && lives(sight);
 }
 
-/**
- * Everything of the member that runs: itself, and what it started in its group or session. The kernel gives a pid to nobody while a
- * group or session of that number is left, so where the pid is somebody else's by now, nothing of ours can be left.
- */
-export function remainsOf(record: MemberRecord, incarnation: string): readonly number[] {
-  if (record.incarnation !== incarnation) return [];
-  const leader = sightOf(record.pid);
-  if (leader !== null && leader.startTicks !== record.startTicks) return [];
-  return allPids().filter((pid) => {
-    const sight = sightOf(pid);
-    return sight !== null && lives(sight) && (sight.pid === record.pid || sight.group === record.pid || sight.session === record.pid);
-  });
+/** All processes of the machine. Listing them costs milliseconds, so members that end at the same time share a list. */
+export interface ProcessTable {
+  /** A list that was begun after it was asked for: an older one could miss what has been started since. */
+  list(): Promise<readonly ProcessSight[]>;
 }
 
-function allPids(): number[] {
+/** So long a list waits for others who want one, ms. */
+const gatherMs = 4;
+
+export function createProcessTable(timers: Timers): ProcessTable {
+  let next: Promise<readonly ProcessSight[]> | null = null;
+  return {
+    list: () => {
+      next ??= timers.wait(gatherMs).then(() => {
+        next = null;
+        return allSights();
+      });
+      return next;
+    },
+  };
+}
+
+function allSights(): readonly ProcessSight[] {
   return readdirSync("/proc")
     .map(Number)
-    .filter((pid) => Number.isInteger(pid) && pid > 1);
+    .filter((pid) => Number.isInteger(pid) && pid > 1)
+    .map(sightOf)
+    .filter((sight) => sight !== null)
+    .filter(lives);
+}
+
+/**
+ * Everything of the member that runs: itself, and what it started in its group or session. The kernel gives a pid to nobody while a
+ * group or session of that number is left, so where the pid is somebody else's by now, nothing of ours can be left. Nor can anything
+ * new appear once nothing is left: only a process of the session could start one.
+ */
+async function remainsOf(record: MemberRecord, incarnation: string, table: ProcessTable): Promise<readonly ProcessSight[]> {
+  if (record.incarnation !== incarnation) return [];
+  const sights = await table.list();
+  const leader = sightOf(record.pid);
+  if (leader !== null && leader.startTicks !== record.startTicks) return [];
+  return sights.filter((sight) => sight.pid === record.pid || sight.group === record.pid || sight.session === record.pid);
+}
+
+/** Kills whatever of it is left. Resolves to how many processes that were. */
+export async function killRemains(record: MemberRecord, incarnation: string, table: ProcessTable): Promise<number> {
+  const remains = await remainsOf(record, incarnation, table);
+  for (const before of remains) {
+    // Looked at again: between the list and now its pid may have become somebody else's.
+    const now = sightOf(before.pid);
+    if (now !== null && now.startTicks === before.startTicks) send(before.pid, "SIGKILL");
+  }
+  return remains.length;
 }
 
 /** Signals the member's process group. Before it has made its own, a member is still alone. */
 export function signalGroup(record: MemberRecord, incarnation: string, signal: NodeJS.Signals): void {
   if (!isRunning(record, incarnation)) return;
   if (!send(-record.pid, signal)) send(record.pid, signal);
-}
-
-/** Kills whatever of it is left. Returns how many there were. */
-export function killRemains(record: MemberRecord, incarnation: string): number {
-  const pids = remainsOf(record, incarnation);
-  for (const pid of pids) send(pid, "SIGKILL");
-  return pids.length;
 }
 
 function send(pid: number, signal: NodeJS.Signals): boolean {

@@ -8,7 +8,7 @@ import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import type { NodeId } from "../../core/ids.ts";
 import { safeText } from "../../core/json.ts";
 import { noSecrets, parseMarks, redact, type SecretMarks } from "./redact.ts";
-import { codeOf, fencedEpochs, logFile, readIfThere, secretsFile, type StateFolder } from "./state.ts";
+import { codeOf, fencedEpochs, logFile, readIfThere, type StateFolder, secretsFile } from "./state.ts";
 
 /** More is not read for any question, bytes per file. */
 const mostRead = 1_048_576;
@@ -31,7 +31,11 @@ export async function lastLinesOf(state: StateFolder, id: NodeId, epoch: number,
 }
 
 /** The newest lines of the node: of this life and, where they are fewer, of the one before. */
-export async function readLog(state: StateFolder, node: { readonly id: NodeId; readonly epoch: number }, count: number): Promise<readonly string[] | null> {
+export async function readLog(
+  state: StateFolder,
+  node: { readonly id: NodeId; readonly epoch: number },
+  count: number,
+): Promise<readonly string[] | null> {
   const epochs = (await fencedEpochs(state, node.id)).filter((epoch) => epoch <= node.epoch);
   let lines: readonly string[] | null = null;
   for (const epoch of epochs.slice(-2).reverse()) {

@@ -26,7 +26,12 @@ async function inspectMember(world: ProcessWorld, node: DriverNode, signal: Abor
   if (fence.kind === "closed" || (await isGone(world.state, node.id, node.epoch))) return { presence: "absent" };
   if (isRunning(fence, world.incarnation)) return { presence: "running", made: madeOf(world, fence) };
   if (fence.incarnation !== world.incarnation) {
-    return { presence: "dead", reason: "HOST_RESTARTED", message: "the machine was started anew, or its processes' space was", physicalId: String(fence.pid) };
+    return {
+      presence: "dead",
+      reason: "HOST_RESTARTED",
+      message: "the machine was started anew, or its processes' space was",
+      physicalId: String(fence.pid),
+    };
   }
   await exitSettled(world, node, fence, signal);
   const { code, message } = await endingOf(world.state, node.id, node.epoch);

@@ -12,7 +12,11 @@ import { codeOf, readIfThere, type StateFolder } from "./state.ts";
 const triesPerPort = 200;
 
 /** Claims one port per name for this life of the node. */
-export async function claimPorts(state: StateFolder, names: readonly string[], owner: { readonly id: NodeId; readonly epoch: number }): Promise<Map<string, number>> {
+export async function claimPorts(
+  state: StateFolder,
+  names: readonly string[],
+  owner: { readonly id: NodeId; readonly epoch: number },
+): Promise<Map<string, number>> {
   const claimed = new Map<string, number>();
   for (const name of names) claimed.set(name, await claimPort(state, `${owner.id}.${owner.epoch}\n`));
   return claimed;

@@ -24,7 +24,11 @@ export async function runCommandProbe(world: ProcessWorld, node: DriverNode, com
   if (program === undefined) return { ok: false, message: "the probe has no command" };
   const { ended, output } = await run(world, { program, words, environment, cwd }, timeoutMs);
   const marks = marksOf(secrets, "");
-  const printed = output.split("\n").map((line) => redact(line, marks)).join("\n").trim();
+  const printed = output
+    .split("\n")
+    .map((line) => redact(line, marks))
+    .join("\n")
+    .trim();
   const message = printed === "" ? ended : `${ended}: ${printed}`;
   return { ok: ended === exitText(0), message: safeText(message, longestOutput) };
 }
@@ -44,7 +48,12 @@ function run(world: ProcessWorld, wanted: Run, timeoutMs: number): Promise<{ end
       over.abort();
       resolve({ ended, output });
     };
-    const child = spawn(wanted.program, wanted.words, { cwd: wanted.cwd, env: { ...wanted.environment }, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(wanted.program, wanted.words, {
+      cwd: wanted.cwd,
+      env: { ...wanted.environment },
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     const end = (): void => {
       if (child.pid !== undefined) killGroup(child.pid);
       child.stdout.destroy();

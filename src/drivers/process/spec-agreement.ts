@@ -50,7 +50,9 @@ function placeholderIssues(input: JsonObject, ports: readonly string[]): InputIs
   const known = knownPlaceholders(ports)
     .map((name) => `{{${name}}}`)
     .join(", ");
-  return texts.filter(([, text]) => hasUnknownPlaceholder(text, ports)).map(([path]) => ({ path, message: `holds an unknown placeholder; known are ${known}` }));
+  return texts
+    .filter(([, text]) => hasUnknownPlaceholder(text, ports))
+    .map(([path]) => ({ path, message: `holds an unknown placeholder; known are ${known}` }));
 }
 
 /** The texts of a list or an object, with their paths. */

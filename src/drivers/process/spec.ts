@@ -19,7 +19,9 @@ const variableName = z
   .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { message: "is not the name of an environment variable: letters, digits and _, no digit first" })
   .refine((name) => !shellNames.has(name), { message: "is a name that the shell keeps for itself" });
 const environment = z.record(variableName, text);
-const portName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/, { message: "must be 1 to 32 letters, digits, _ or -, a letter or digit first" });
+const portName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/, { message: "must be 1 to 32 letters, digits, _ or -, a letter or digit first" });
 const command = z
   .array(text)
   .min(1)
@@ -28,7 +30,16 @@ const command = z
 
 const health = z
   .strictObject({
-    http: z.strictObject({ port: portName, path: z.string().max(2_000).regex(/^\/[\x21-\x7e]*$/, { message: "must begin with / and hold no white space" }).default("/") }).optional(),
+    http: z
+      .strictObject({
+        port: portName,
+        path: z
+          .string()
+          .max(2_000)
+          .regex(/^\/[\x21-\x7e]*$/, { message: "must begin with / and hold no white space" })
+          .default("/"),
+      })
+      .optional(),
     tcp: z.strictObject({ port: portName }).optional(),
     command: command.optional(),
     intervalMs: z.int().min(100).max(longestProbeMs).default(1_000),
@@ -47,8 +58,13 @@ const stop = z.strictObject({
 });
 
 const form = z.strictObject({
-  command: command.meta({ description: "The program and its arguments; no shell is between. May hold {{ports.<name>}}, {{node.name}}, {{node.index}}, {{node.id}}, {{cluster.name}}." }),
-  env: environment.default({}).meta({ writeOnly: true, description: "Its environment beside PATH, HOME, LANG and TMPDIR. Kept secret. May hold placeholders." }),
+  command: command.meta({
+    description:
+      "The program and its arguments; no shell is between. May hold {{ports.<name>}}, {{node.name}}, {{node.index}}, {{node.id}}, {{cluster.name}}.",
+  }),
+  env: environment
+    .default({})
+    .meta({ writeOnly: true, description: "Its environment beside PATH, HOME, LANG and TMPDIR. Kept secret. May hold placeholders." }),
   publicEnv: environment.default({}).meta({ description: "The same, but readable." }),
   cwd: text.min(1).nullable().default(null).meta({ description: "Where it runs; null: where Muster was started." }),
   ports: z.array(portName).max(32).default([]).meta({ description: "Names of ports on 127.0.0.1 that are handed out to each member." }),
@@ -83,4 +99,3 @@ export function processProbePlan(spec: JsonObject): ProbePlan | null {
   if (tcp !== undefined) return { check: { kind: "tcp", ...tcp }, ...times };
   return { check: { kind: "command", command: words ?? [] }, ...times };
 }
-

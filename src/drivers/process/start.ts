@@ -40,13 +40,16 @@ export async function startMember(world: ProcessWorld, node: DriverNode, context
   }
   const ended = runShim(world, node, rendered, ports, token, context.deadlineMs);
   const fence = await fenceMade(world, node, ended, signal);
-  const ours = fence?.kind === "member" && fence.token === token;
-  if (!ours) await releasePorts(world.state, ports.values());
   if (fence === null) {
-    // It may still make the fence; the ports' owner is found by whoever looks after the folder.
-    const failed = await Promise.race([ended, null]);
-    throw failed ?? new CallFailed({ class: "unknown", code: "NOT_STARTED", message: "the member was not started in time" });
+    const outcome = await Promise.race([ended, "still at it" as const]);
+    // Where it may still make the fence its ports stay claimed; the caretaker finds out whose they are.
+    if (outcome !== "still at it") await releasePorts(world.state, ports.values());
+    throw outcome instanceof CallFailed
+      ? outcome
+      : new CallFailed({ class: "unknown", code: "NOT_STARTED", message: "the member was not started in time" });
   }
+  const ours = fence.kind === "member" && fence.token === token;
+  if (!ours) await releasePorts(world.state, ports.values());
   if (ours) await Promise.race([ended, world.timers.wait(world.settleMs, signal)]);
   return answerFor(world, node, fence, signal);
 }
@@ -62,14 +65,19 @@ async function answerFor(world: ProcessWorld, node: DriverNode, fence: Fence, si
 }
 
 /** A process that is gone has left its code, or will have in a moment; what it left running is killed. */
-export async function exitSettled(world: ProcessWorld, node: Pick<DriverNode, "id" | "epoch">, record: MemberRecord, signal: AbortSignal): Promise<void> {
+export async function exitSettled(
+  world: ProcessWorld,
+  node: Pick<DriverNode, "id" | "epoch">,
+  record: MemberRecord,
+  signal: AbortSignal,
+): Promise<void> {
   if (record.incarnation !== world.incarnation) return;
   const until = world.clock.monotonicMs() + exitCodeMs;
   while ((await readExit(world.state, node.id, node.epoch)) === null) {
     if (signal.aborted || world.clock.monotonicMs() > until) break;
     await world.timers.wait(glanceMs, signal);
   }
-  killRemains(record, world.incarnation);
+  await killRemains(record, world.incarnation, world.table);
 }
 
 export function madeOf(world: ProcessWorld, record: MemberRecord): Made {
@@ -104,7 +112,14 @@ async function prepareFolder(world: ProcessWorld, node: DriverNode, rendered: Re
 }
 
 /** Starts the shim. Resolves when it has ended, to why it could not even begin, if so; it outlives us without noticing. */
-function runShim(world: ProcessWorld, node: DriverNode, rendered: Rendered, ports: ReadonlyMap<string, number>, token: string, deadlineMs: number): Promise<CallFailed | null> {
+function runShim(
+  world: ProcessWorld,
+  node: DriverNode,
+  rendered: Rendered,
+  ports: ReadonlyMap<string, number>,
+  token: string,
+  deadlineMs: number,
+): Promise<CallFailed | null> {
   const leftSeconds = Math.max(0, deadlineMs - world.clock.monotonicMs()) / 1_000;
   const text = shimText({
     folder: nodeFolder(world.state, node.id),

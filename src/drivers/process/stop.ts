@@ -2,7 +2,7 @@
 import { setMaxListeners } from "node:events";
 import type { DriverNode } from "../driver.ts";
 import { CallFailed } from "../outcome-stream.ts";
-import { isRunning, killRemains, remainsOf, signalGroup } from "./liveness.ts";
+import { isRunning, killRemains, signalGroup } from "./liveness.ts";
 import { removeLog } from "./log.ts";
 import { releasePorts } from "./port.ts";
 import type { MemberRecord } from "./record.ts";
@@ -74,10 +74,8 @@ export async function stopProcess(world: ProcessWorld, record: MemberRecord, sto
     // Whoever takes this over begins the grace again; nobody is killed because a worker is in a hurry.
     if (signal.aborted && isRunning(record, world.incarnation)) throw stillRunning();
   }
-  killRemains(record, world.incarnation);
   // Killed processes are gone within a moment, unless the kernel holds them in a call to a device.
-  await untilTrue(world, () => remainsOf(record, world.incarnation).length === 0, Number.POSITIVE_INFINITY, signal);
-  if (remainsOf(record, world.incarnation).length > 0) throw stillRunning();
+  while ((await killRemains(record, world.incarnation, world.table)) > 0) if (signal.aborted) throw stillRunning();
 }
 
 function stillRunning(): CallFailed {

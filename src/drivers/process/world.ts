@@ -1,5 +1,6 @@
 /** What the parts of the `process` driver share: handed in once, by `index.ts`. */
 import type { DriverDeps, DriverNode } from "../driver.ts";
+import type { ProcessTable } from "./liveness.ts";
 import type { ProcessSpec } from "./spec.ts";
 import type { StateFolder } from "./state.ts";
 import { fill, literalPart, templateValues } from "./template.ts";
@@ -15,6 +16,7 @@ export interface BaseEnvironment {
 export interface ProcessWorld extends DriverDeps {
   readonly state: StateFolder;
   readonly incarnation: string;
+  readonly table: ProcessTable;
   readonly hostName: string | null;
   readonly environment: BaseEnvironment;
   /** Where members run whose spec does not say. */

@@ -61,7 +61,9 @@ export function inspectMembers(deps: SimDeps, nodes: readonly DriverNode[], cont
         return { inMs: 0, outcome: { nodeId: node.id, ok: true, value: { presence: "running", made } } };
       }
       const value: Inspection =
-        sight.kind === "absent" ? { presence: "absent" } : { presence: "dead", reason: sight.reason, message: "its simulated life is over", physicalId: sight.physicalId };
+        sight.kind === "absent"
+          ? { presence: "absent" }
+          : { presence: "dead", reason: sight.reason, message: "its simulated life is over", physicalId: sight.physicalId };
       return { inMs: 0, outcome: { nodeId: node.id, ok: true, value } };
     });
   });
@@ -181,7 +183,9 @@ function membersOf(nodes: readonly DriverNode[], context: CallContext, operation
 
 /** A call that fails as a whole leaves each of its members unknown, and the other calls alone. */
 async function askSafely<T>(deps: SimDeps, ask: Ask<T>, members: readonly Member[], signal: AbortSignal): Promise<readonly Due<T>[]> {
-  const answered = await ask(members, signal).catch((thrown: unknown) => members.map(({ node }) => ({ inMs: 0, outcome: failure<T>(node, errorOf(thrown)) })));
+  const answered = await ask(members, signal).catch((thrown: unknown) =>
+    members.map(({ node }) => ({ inMs: 0, outcome: failure<T>(node, errorOf(thrown)) })),
+  );
   const now = deps.clock.monotonicMs();
   return answered.map(({ inMs, outcome }) => ({ atMs: now + inMs, outcome }));
 }

@@ -54,8 +54,10 @@ export function computingProvider(wallMs: () => number): Provider {
     return born === undefined || effect.livesMs === null ? null : Number.parseInt(born, 36) + effect.livesMs - wallMs();
   };
   return {
-    create: async (effects) => effects.map((effect) => ({ kind: "done", inMs: effect.takesMs, physicalId: effect.physicalId ?? named(effect), livesMs: effect.livesMs })),
-    delete: async (effects) => effects.map((effect) => ({ kind: "done", inMs: effect.takesMs, physicalId: effect.physicalId ?? named(effect), livesMs: null })),
+    create: async (effects) =>
+      effects.map((effect) => ({ kind: "done", inMs: effect.takesMs, physicalId: effect.physicalId ?? named(effect), livesMs: effect.livesMs })),
+    delete: async (effects) =>
+      effects.map((effect) => ({ kind: "done", inMs: effect.takesMs, physicalId: effect.physicalId ?? named(effect), livesMs: null })),
     inspect: async (effects) =>
       effects.map((effect): Sight => {
         if (effect.physicalId === null) return { kind: "absent" };

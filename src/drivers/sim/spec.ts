@@ -1,13 +1,15 @@
 /** What a profile of type `sim` may say. */
 import { z } from "zod";
-import type { SpecResult } from "../driver.ts";
 import type { JsonObject } from "../../core/json.ts";
+import type { SpecResult } from "../driver.ts";
 import { parseForm, schemaOf, storableText } from "../spec-form.ts";
 
 /** A day: longer than anybody would watch. */
 const longestMs = 86_400_000;
 const ms = z.int().min(0).max(longestMs);
-const span = z.strictObject({ min: ms, max: ms }).refine((value) => value.min <= value.max, { message: "min must not be greater than max", path: ["min"] });
+const span = z
+  .strictObject({ min: ms, max: ms })
+  .refine((value) => value.min <= value.max, { message: "min must not be greater than max", path: ["min"] });
 /** A number of ms, or a range from which each member draws its own. */
 const duration = z.union([ms, span], {
   error: "must be a whole number of milliseconds from 0 to 86400000, or {min, max} of such numbers with min ≤ max",
