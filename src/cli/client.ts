@@ -8,7 +8,11 @@ export interface ApiClient {
   /** @throws ApiError with what the server says */
   request<Data, Variables extends Record<string, unknown>>(document: TypedDocumentNode<Data, Variables>, variables: Variables): Promise<Data>;
   /** Ends when the server completes it, or the signal is aborted. @throws ApiError; what was broken off by the network is for the caller to ask again */
-  subscribe<Data, Variables extends Record<string, unknown>>(document: TypedDocumentNode<Data, Variables>, variables: Variables, signal: AbortSignal): AsyncIterable<Data>;
+  subscribe<Data, Variables extends Record<string, unknown>>(
+    document: TypedDocumentNode<Data, Variables>,
+    variables: Variables,
+    signal: AbortSignal,
+  ): AsyncIterable<Data>;
   close(): Promise<void>;
 }
 
@@ -33,7 +37,10 @@ export function connect({ url, token }: { readonly url: string; readonly token: 
     retryAttempts: 0,
   });
   return {
-    request: async <Data, Variables extends Record<string, unknown>>(document: TypedDocumentNode<Data, Variables>, variables: Variables): Promise<Data> => {
+    request: async <Data, Variables extends Record<string, unknown>>(
+      document: TypedDocumentNode<Data, Variables>,
+      variables: Variables,
+    ): Promise<Data> => {
       const response = await fetch(endpoint, {
         method: "POST",
         headers: { authorization, "content-type": "application/json", accept: "application/graphql-response+json" },
@@ -41,8 +48,11 @@ export function connect({ url, token }: { readonly url: string; readonly token: 
       });
       return read<Data>(await response.json());
     },
-    subscribe: <Data, Variables extends Record<string, unknown>>(document: TypedDocumentNode<Data, Variables>, variables: Variables, signal: AbortSignal) =>
-      follow<Data>(sockets.iterate<Record<string, unknown>>({ query: print(document), variables }), signal),
+    subscribe: <Data, Variables extends Record<string, unknown>>(
+      document: TypedDocumentNode<Data, Variables>,
+      variables: Variables,
+      signal: AbortSignal,
+    ) => follow<Data>(sockets.iterate<Record<string, unknown>>({ query: print(document), variables }), signal),
     close: async () => sockets.dispose(),
   };
 }

@@ -45,7 +45,12 @@ function colourOf(member: MemberView): Colour {
 }
 
 /** The table of members and below it the newest events, cut to the terminal's size. */
-export function drawScreen(cluster: ClusterView | null, events: readonly EventView[], hint: string, size: { readonly columns: number; readonly rows: number }): string[] {
+export function drawScreen(
+  cluster: ClusterView | null,
+  events: readonly EventView[],
+  hint: string,
+  size: { readonly columns: number; readonly rows: number },
+): string[] {
   const head =
     cluster === null
       ? ["The cluster is being made …"]

@@ -27,7 +27,11 @@ export async function watchCluster(options: WatchOptions): Promise<void> {
   await Promise.all([followCluster(options, signal, gone), followEvents(options, signal)]);
 }
 
-async function followCluster({ client, display, cluster: name, timers, onCluster }: WatchOptions, signal: AbortSignal, gone: AbortController): Promise<void> {
+async function followCluster(
+  { client, display, cluster: name, timers, onCluster }: WatchOptions,
+  signal: AbortSignal,
+  gone: AbortController,
+): Promise<void> {
   await persist(timers, signal, async () => {
     for await (const { cluster } of client.subscribe(ClusterLiveDocument, { by: { name } }, signal)) {
       const view = cluster === null ? null : viewOf(cluster);

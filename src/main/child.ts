@@ -16,7 +16,8 @@ export async function startPart(settings: PartSettings): Promise<RunningPart> {
 
 /** Runs until told to end. The process ends with it. */
 export function runAsChild(): void {
-  if (process.send === undefined) throw new Complaint("This is a part of `muster start` and does not run by itself: use `muster api` or `muster worker`.");
+  if (process.send === undefined)
+    throw new Complaint("This is a part of `muster start` and does not run by itself: use `muster api` or `muster worker`.");
   // A terminal's Ctrl-C reaches the whole group; in which order things end is the supervisor's to say.
   for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => undefined);
   let running: Promise<RunningPart> | null = null;

@@ -51,7 +51,17 @@ export interface BaseEnvironment {
 }
 
 /** What our own child processes get besides: how Node.js behaves and finds certificates, and where `pg` finds its files. */
-const inherited = ["LC_ALL", "TZ", "TERM", "NODE_OPTIONS", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR", "PGPASSFILE", "PGSSLROOTCERT"] as const;
+const inherited = [
+  "LC_ALL",
+  "TZ",
+  "TERM",
+  "NODE_OPTIONS",
+  "NODE_EXTRA_CA_CERTS",
+  "SSL_CERT_FILE",
+  "SSL_CERT_DIR",
+  "PGPASSFILE",
+  "PGSSLROOTCERT",
+] as const;
 
 /** The environment of our own child processes: secrets travel another way (`part.ts`). */
 export function childEnvironment(env: Environment): Record<string, string> {
@@ -60,7 +70,12 @@ export function childEnvironment(env: Environment): Record<string, string> {
 }
 
 function baseEnvironment(env: Environment): BaseEnvironment {
-  const { PATH, HOME, LANG, TMPDIR } = { PATH: env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin", HOME: env["HOME"], LANG: env["LANG"], TMPDIR: env["TMPDIR"] };
+  const { PATH, HOME, LANG, TMPDIR } = {
+    PATH: env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin",
+    HOME: env["HOME"],
+    LANG: env["LANG"],
+    TMPDIR: env["TMPDIR"],
+  };
   return { PATH, ...(HOME === undefined ? {} : { HOME }), ...(LANG === undefined ? {} : { LANG }), ...(TMPDIR === undefined ? {} : { TMPDIR }) };
 }
 
@@ -78,21 +93,40 @@ const own = {
   MUSTER_PORT: { fallback: "`4000`", meaning: "Port of the API; `0`: any free one." },
   MUSTER_DATA: { fallback: "`.muster`", meaning: "Folder of everything that Muster keeps on this machine." },
   MUSTER_WORKERS: { fallback: "cores − 1, at least 1", meaning: "Worker processes of `muster start`." },
-  DATABASE_URL: { fallback: "embedded PostgreSQL", meaning: "PostgreSQL 15 or newer, as `postgres://user:password@host:port/database?sslmode=…`.", secret: true },
-  MUSTER_DIRECT_URL: { fallback: "`DATABASE_URL`", meaning: "The same database past any pooler (PgBouncer): for session locks and LISTEN.", secret: true },
+  DATABASE_URL: {
+    fallback: "embedded PostgreSQL",
+    meaning: "PostgreSQL 15 or newer, as `postgres://user:password@host:port/database?sslmode=…`.",
+    secret: true,
+  },
+  MUSTER_DIRECT_URL: {
+    fallback: "`DATABASE_URL`",
+    meaning: "The same database past any pooler (PgBouncer): for session locks and LISTEN.",
+    secret: true,
+  },
   MUSTER_POSTGRES_PORT: { fallback: "`0`", meaning: "Port of the embedded PostgreSQL on 127.0.0.1; `0`: a free one, kept from start to start." },
   MUSTER_PROCESS: {
     fallback: "`on` under `muster start` on loopback with the embedded PostgreSQL, else `off`",
-    meaning: "Whether profiles of the type `process` may be made, which run commands on the workers' machines: `off`, `on`, or projects by name (`default,web`).",
+    meaning:
+      "Whether profiles of the type `process` may be made, which run commands on the workers' machines: `off`, `on`, or projects by name (`default,web`).",
   },
-  MUSTER_ADMIN_TOKEN: { fallback: "made once, into `$MUSTER_DATA/admin-token`", meaning: "A token of the role OPERATOR, 20 to 200 characters.", secret: true },
+  MUSTER_ADMIN_TOKEN: {
+    fallback: "made once, into `$MUSTER_DATA/admin-token`",
+    meaning: "A token of the role OPERATOR, 20 to 200 characters.",
+    secret: true,
+  },
   MUSTER_SECRET_KEY: {
     fallback: "made once, into `$MUSTER_DATA/secret-key`",
     meaning: "32 bytes as hex or base64 (`openssl rand -hex 32`) that seal secrets at rest: the same for all processes of one database.",
     secret: true,
   },
-  MUSTER_CORS_ORIGINS: { fallback: "on loopback `http://localhost:*,http://127.0.0.1:*`, else none", meaning: "Origins whose pages may call the API; `*` stands for any port." },
-  MUSTER_HOSTS: { fallback: "the names of loopback, and `MUSTER_HOST`", meaning: "Further names that the API is called by (`muster.example.org`); others are refused." },
+  MUSTER_CORS_ORIGINS: {
+    fallback: "on loopback `http://localhost:*,http://127.0.0.1:*`, else none",
+    meaning: "Origins whose pages may call the API; `*` stands for any port.",
+  },
+  MUSTER_HOSTS: {
+    fallback: "the names of loopback, and `MUSTER_HOST`",
+    meaning: "Further names that the API is called by (`muster.example.org`); others are refused.",
+  },
   MUSTER_GRAPHIQL: { fallback: "`on` on loopback, else `off`", meaning: "Whether GraphiQL is served." },
   MUSTER_LOG_LEVEL: { fallback: "`info`", meaning: "`debug`, `info`, `warn`, `error` or `silent`." },
 } as const satisfies Record<string, Omit<Setting, "name">>;
@@ -144,10 +178,15 @@ export function readConfig(env: Environment, cwd: string = process.cwd()): ReadC
     limits: readLimits(env, mistakes),
     environment: baseEnvironment(env),
   };
-  if (config.directUrl !== null && config.databaseUrl === null) mistakes.push("MUSTER_DIRECT_URL is set without DATABASE_URL: it names the same database past a pooler");
+  if (config.directUrl !== null && config.databaseUrl === null)
+    mistakes.push("MUSTER_DIRECT_URL is set without DATABASE_URL: it names the same database past a pooler");
   if (mistakes.length > 0) {
     const [only] = mistakes;
-    throw new Complaint(mistakes.length === 1 && only !== undefined ? `${only}.` : `${mistakes.length} settings are wrong:\n${mistakes.map((mistake) => `  ${mistake}`).join("\n")}`);
+    throw new Complaint(
+      mistakes.length === 1 && only !== undefined
+        ? `${only}.`
+        : `${mistakes.length} settings are wrong:\n${mistakes.map((mistake) => `  ${mistake}`).join("\n")}`,
+    );
   }
   return { config, warnings: warningsAbout(env) };
 }

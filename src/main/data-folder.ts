@@ -28,7 +28,10 @@ export function openDataFolder(data: string): void {
 /** The id of this host: which machine's processes are whose. Made once per data folder. */
 export function hostIdOf(data: string): HostId {
   const id = oncePerFolder(join(data, "host-id"), () => randomUUID());
-  if (!isUuid(id)) throw new Complaint(`${join(data, "host-id")} does not hold an id any more. Restore it, or remove it: the members on this host then count as another host's.`);
+  if (!isUuid(id))
+    throw new Complaint(
+      `${join(data, "host-id")} does not hold an id any more. Restore it, or remove it: the members on this host then count as another host's.`,
+    );
   return brandId("host", id);
 }
 
@@ -41,7 +44,8 @@ export function storedSecretKey(data: string): Uint8Array | null {
   const text = readIfThere(secretKeyFile(data));
   if (text === null) return null;
   const key = readSecretKey(text.trim());
-  if (key instanceof Wrong) throw new Complaint(`${secretKeyFile(data)} ${key.sentence}. Restore it: what was sealed with it cannot be opened otherwise.`);
+  if (key instanceof Wrong)
+    throw new Complaint(`${secretKeyFile(data)} ${key.sentence}. Restore it: what was sealed with it cannot be opened otherwise.`);
   return key;
 }
 

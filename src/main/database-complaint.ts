@@ -63,9 +63,12 @@ export function objectionsTo(facts: ServerFacts): string[] {
   if (facts.inRecovery) objections.push("It is a standby, where nothing can be written: name the primary.");
   if (facts.encoding !== "UTF8") objections.push(`Its encoding is ${facts.encoding}: create the database with encoding UTF8.`);
   if (!facts.schemaThere && !facts.mayCreateSchema) {
-    objections.push(`The role ${facts.role} may not make the schema muster: \`grant create on database ${facts.database} to ${facts.role}\`, or \`create schema muster authorization ${facts.role}\`.`);
+    objections.push(
+      `The role ${facts.role} may not make the schema muster: \`grant create on database ${facts.database} to ${facts.role}\`, or \`create schema muster authorization ${facts.role}\`.`,
+    );
   }
-  if (facts.schemaThere && !facts.ownsSchema) objections.push(`The role ${facts.role} may make nothing in the schema muster: \`alter schema muster owner to ${facts.role}\`.`);
+  if (facts.schemaThere && !facts.ownsSchema)
+    objections.push(`The role ${facts.role} may make nothing in the schema muster: \`alter schema muster owner to ${facts.role}\`.`);
   return objections;
 }
 

@@ -1,18 +1,19 @@
 /** The database of this process: the one that was given, or the embedded one; brought to this version, with what must be in it. */
-import { mintTokenSecret } from "../store/token.ts";
+
+import type { Logger, Runtime } from "../core/runtime.ts";
 import { openDatabase } from "../store/database.ts";
 import { ensureConfiguredToken, ensureFirstToken } from "../store/first-token.ts";
 import { migrate } from "../store/migrate.ts";
 import { readServerFacts } from "../store/server.ts";
+import { mintTokenSecret } from "../store/token.ts";
 import type { Store } from "../store/transaction.ts";
 import { silentWake } from "../store/wake.ts";
-import type { Logger, Runtime } from "../core/runtime.ts";
 import { Complaint } from "./complaint.ts";
 import type { Config } from "./config.ts";
 import { adminTokenFile } from "./data-folder.ts";
 import { complaintAbout, nameOfDatabase, objectionsTo, schemaObjection } from "./database-complaint.ts";
-import { readState } from "./postgres-place.ts";
 import { runningEmbedded } from "./postgres.ts";
+import { readState } from "./postgres-place.ts";
 import { writePrivate } from "./private-file.ts";
 import { findSecretKey } from "./secret-key.ts";
 
@@ -38,7 +39,8 @@ export function findDatabase(config: Pick<Config, "databaseUrl" | "data">): stri
 /** Checks the server and brings the database to this version. @throws Complaint */
 export async function prepareDatabase(url: string, runtime: Runtime, logger: Logger): Promise<readonly string[]> {
   const objections = await withStore(url, runtime, async ({ db }) => objectionsTo(await readServerFacts(db)));
-  if (objections.length > 0) throw new Complaint(`The database ${nameOfDatabase(url)} cannot be used:\n${objections.map((objection) => `  ${objection}`).join("\n")}`);
+  if (objections.length > 0)
+    throw new Complaint(`The database ${nameOfDatabase(url)} cannot be used:\n${objections.map((objection) => `  ${objection}`).join("\n")}`);
   try {
     const { before, applied } = await migrate(url);
     if (before === "newer") throw new Complaint(schemaObjection("newer", url) ?? "");

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Timers } from "../core/runtime.ts";
 import { readHostIncarnation } from "../drivers/process/host.ts";
-import { killRemains, remainsOf } from "../drivers/process/liveness.ts";
+import { createProcessTable, killRemains } from "../drivers/process/liveness.ts";
 import type { MemberRecord } from "../drivers/process/record.ts";
 import { closeFence, fencedEpochs, listNodes, openState } from "../drivers/process/state.ts";
 import { ownerFile } from "./owner-lock.ts";
@@ -26,10 +26,15 @@ export async function endMembers(data: string, timers: Timers): Promise<number> 
       if (fence.kind === "member") members.push(fence);
     }
   }
-  const killed = members.filter((member) => killRemains(member, incarnation) > 0);
+  const table = createProcessTable(timers);
+  const kill = async (): Promise<number> => {
+    const counts = await Promise.all(members.map((member) => killRemains(member, incarnation, table)));
+    return counts.filter((count) => count > 0).length;
+  };
+  const killed = await kill();
   const deadline = performance.now() + goneMs;
-  while (killed.some((member) => remainsOf(member, incarnation).length > 0) && performance.now() < deadline) await timers.wait(lookMs);
-  return killed.length;
+  while ((await kill()) > 0 && performance.now() < deadline) await timers.wait(lookMs);
+  return killed;
 }
 
 /** Call it under the owner lock. Ends leftovers, then removes everything but the lock. */

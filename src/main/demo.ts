@@ -31,7 +31,9 @@ const farewellMs = 8_000;
 export async function runDemo(given: Config): Promise<number> {
   process.title = "muster start --demo";
   if (!isLoopback(given.host) && given.process !== "on") {
-    throw new Complaint(`The demo runs processes, and MUSTER_HOST is ${given.host}, which others can reach. Leave MUSTER_HOST out, or set MUSTER_PROCESS=on as well.`);
+    throw new Complaint(
+      `The demo runs processes, and MUSTER_HOST is ${given.host}, which others can reach. Leave MUSTER_HOST out, or set MUSTER_PROCESS=on as well.`,
+    );
   }
   const stop = listenForStop();
   const runtime = realRuntime();
@@ -91,7 +93,9 @@ interface Show {
 async function show({ config, client, runtime, stop, url, token }: Show): Promise<void> {
   const { feedCursor } = await client.request(FeedCursorDocument, {});
   await createCluster(client, runtime);
-  process.stdout.write(`\n  GraphiQL  ${url}/graphiql#token=${token}\n  GraphQL   ${url}/graphql   (token in ${adminTokenFile(config.data)})\n  Log       ${join(config.data, "log", "muster.log")}\n\n`);
+  process.stdout.write(
+    `\n  GraphiQL  ${url}/graphiql#token=${token}\n  GraphQL   ${url}/graphql   (token in ${adminTokenFile(config.data)})\n  Log       ${join(config.data, "log", "muster.log")}\n\n`,
+  );
   const display = openDisplay(process.stdout);
   display.hint("Five members are being started. Ctrl-C ends everything.");
   try {
@@ -117,7 +121,9 @@ function suggest(display: Display, cluster: ClusterView | null): void {
   const victim = cluster?.members.find((member) => member.health === "HEALTHY" && member.pid !== null);
   if (cluster === null || victim === undefined) return;
   if (cluster.healthy < cluster.desired) return display.hint(`${cluster.healthy} of ${cluster.desired} members are healthy. Ctrl-C ends everything.`);
-  display.hint(`All ${cluster.desired} members are healthy. In another terminal, kill one and watch:  kill -9 ${victim.pid}     (Ctrl-C ends everything)`);
+  display.hint(
+    `All ${cluster.desired} members are healthy. In another terminal, kill one and watch:  kill -9 ${victim.pid}     (Ctrl-C ends everything)`,
+  );
 }
 
 async function createCluster(client: ApiClient, runtime: Runtime): Promise<void> {
@@ -127,10 +133,19 @@ async function createCluster(client: ApiClient, runtime: Runtime): Promise<void>
     ports: ["http"],
     health: { http: { port: "http", path: "/" }, intervalMs: 1_000, timeoutMs: 1_000 },
   };
-  const profile = await client.request(CreateProfileDocument, { input: { name: clusterName, type: "process", spec, idempotencyKey: runtime.entropy.uuid() } });
+  const profile = await client.request(CreateProfileDocument, {
+    input: { name: clusterName, type: "process", spec, idempotencyKey: runtime.entropy.uuid() },
+  });
   accept(refusalIn(profile.createProfile));
   const cluster = await client.request(CreateClusterDocument, {
-    input: { name: clusterName, profile: { name: clusterName }, desiredCapacity: clusterSize, minSize: 1, maxSize: 50, idempotencyKey: runtime.entropy.uuid() },
+    input: {
+      name: clusterName,
+      profile: { name: clusterName },
+      desiredCapacity: clusterSize,
+      minSize: 1,
+      maxSize: 50,
+      idempotencyKey: runtime.entropy.uuid(),
+    },
   });
   accept(refusalIn(cluster.createCluster));
 }
@@ -145,11 +160,21 @@ async function deleteMembers(client: ApiClient, runtime: Runtime, stop: StopSign
   const bounded = AbortSignal.any([patience.signal, stop.hurried]);
   const timeout = runtime.timers.wait(farewellMs, bounded).then(() => patience.abort());
   try {
-    const { deleteCluster } = await client.request(DeleteClusterDocument, { input: { cluster: { name: clusterName }, idempotencyKey: runtime.entropy.uuid() } });
+    const { deleteCluster } = await client.request(DeleteClusterDocument, {
+      input: { cluster: { name: clusterName }, idempotencyKey: runtime.entropy.uuid() },
+    });
     const silent: Display = { cluster: () => undefined, event: () => undefined, hint: () => undefined, close: () => undefined };
     const { feedCursor } = await client.request(FeedCursorDocument, {});
     if (refusalIn(deleteCluster) === null) {
-      await watchCluster({ client, display: silent, cluster: clusterName, after: feedCursor, timers: runtime.timers, signal: bounded, onCluster: () => undefined });
+      await watchCluster({
+        client,
+        display: silent,
+        cluster: clusterName,
+        after: feedCursor,
+        timers: runtime.timers,
+        signal: bounded,
+        onCluster: () => undefined,
+      });
     }
   } catch (error) {
     // The API may be away just now; the members are ended all the same.

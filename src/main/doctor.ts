@@ -68,7 +68,12 @@ function checkSettings(environment: Readonly<Record<string, string | undefined>>
     say("good", "settings", "can be read");
     for (const warning of warnings) say("note", "settings", warning);
     for (const name of ["DATABASE_URL", "MUSTER_DIRECT_URL", "MUSTER_SECRET_KEY", "MUSTER_ADMIN_TOKEN"]) {
-      if (environment[name]) say("note", "settings", `${name} stands in the environment, where other processes of this user can read it. ${name}_FILE names a file instead.`);
+      if (environment[name])
+        say(
+          "note",
+          "settings",
+          `${name} stands in the environment, where other processes of this user can read it. ${name}_FILE names a file instead.`,
+        );
     }
     return config;
   } catch (error) {
@@ -94,9 +99,14 @@ function checkFolder({ data, adminToken }: Config, say: Say): boolean {
     const mode = statSync(file, { throwIfNoEntry: false })?.mode ?? 0;
     if ((mode & 0o077) !== 0) say("wrong", "data folder", `${file} can be read by other users: chmod 600 it`);
   }
-  if (adminToken === null && !existsSync(adminTokenFile(data))) say("note", "token", "there is no admin-token file here; `muster token create --local` makes a token if all are lost");
+  if (adminToken === null && !existsSync(adminTokenFile(data)))
+    say("note", "token", "there is no admin-token file here; `muster token create --local` makes a token if all are lost");
   const owner = currentOwner(data);
-  say("good", "owner", owner === null ? "no `muster start` runs on this folder" : `${owner.command} (process ${owner.pid}) has run since ${owner.since}`);
+  say(
+    "good",
+    "owner",
+    owner === null ? "no `muster start` runs on this folder" : `${owner.command} (process ${owner.pid}) has run since ${owner.since}`,
+  );
   return owner !== null;
 }
 
@@ -117,7 +127,8 @@ function checkPort({ host, port }: Config, running: boolean, say: Say): Promise<
 
 function checkProcesses({ environment, process: setting }: Config, say: Say): void {
   const reason = processUnavailable(environment.PATH);
-  if (reason === null) say("good", "processes", `members of the type process can run here (MUSTER_PROCESS is ${setting === null ? "not set" : String(setting)})`);
+  if (reason === null)
+    say("good", "processes", `members of the type process can run here (MUSTER_PROCESS is ${setting === null ? "not set" : String(setting)})`);
   else say("note", "processes", `members of the type process cannot run here: ${reason}`);
 }
 
@@ -128,7 +139,14 @@ async function checkDatabase(config: Config, running: boolean, say: Say): Promis
   } catch (error) {
     const embedded = readState(config.data);
     if (running) say("wrong", "database", sentenceOf(error));
-    else say("note", "database", embedded === null ? "the embedded PostgreSQL is made by the first start" : `the embedded PostgreSQL in ${embedded.folder} does not run; start Muster to have it checked`);
+    else
+      say(
+        "note",
+        "database",
+        embedded === null
+          ? "the embedded PostgreSQL is made by the first start"
+          : `the embedded PostgreSQL in ${embedded.folder} does not run; start Muster to have it checked`,
+      );
     return;
   }
   try {
@@ -142,7 +160,8 @@ async function checkServer(store: Store, url: string, config: Config, say: Say):
   const facts = await readServerFacts(store.db);
   const objections = objectionsTo(facts);
   for (const objection of objections) say("wrong", "database", objection);
-  if (objections.length === 0) say("good", "database", `PostgreSQL ${facts.version} at ${nameOfDatabase(url)}, as ${facts.role}${facts.encrypted ? ", encrypted" : ""}`);
+  if (objections.length === 0)
+    say("good", "database", `PostgreSQL ${facts.version} at ${nameOfDatabase(url)}, as ${facts.role}${facts.encrypted ? ", encrypted" : ""}`);
   checkDurability(facts, config, say);
   const state = await schemaState(store.db);
   const objection = schemaObjection(state, url);
@@ -155,16 +174,30 @@ function checkDurability(facts: ServerFacts, config: Config, say: Say): void {
   if (facts.synchronousCommit === "off") say("wrong", "database", "synchronous_commit is off: a crash can lose what was promised. Turn it on");
   if (facts.superuser && config.databaseUrl !== null) say("note", "database", `${facts.role} is a superuser; Muster needs none`);
   const skew = Math.abs(Date.now() - facts.nowMs);
-  say(skew > skewMs ? "note" : "good", "clocks", `this machine's and PostgreSQL's differ by ${Math.round(skew)} ms${skew > skewMs ? ": let both follow the same time server" : ""}`);
+  say(
+    skew > skewMs ? "note" : "good",
+    "clocks",
+    `this machine's and PostgreSQL's differ by ${Math.round(skew)} ms${skew > skewMs ? ": let both follow the same time server" : ""}`,
+  );
   const free = facts.maxConnections - facts.connections;
   const wanted = 20 + 12 * config.workers;
-  if (free < wanted) say("note", "database", `${free} of ${facts.maxConnections} connections are free; an API process and ${config.workers} workers may take ${wanted}`);
+  if (free < wanted)
+    say(
+      "note",
+      "database",
+      `${free} of ${facts.maxConnections} connections are free; an API process and ${config.workers} workers may take ${wanted}`,
+    );
 }
 
 async function checkInstallation(store: Store, config: Config, database: string, say: Say): Promise<void> {
   const key = config.secretKey ?? storedSecretKey(config.data);
   const { secretCheck } = await readInstallation(store.db);
-  if (key === null) say(secretCheck === null ? "note" : "wrong", "secret key", secretCheck === null ? "is made by the first start" : "is not here: bring the file secret-key, or set MUSTER_SECRET_KEY");
+  if (key === null)
+    say(
+      secretCheck === null ? "note" : "wrong",
+      "secret key",
+      secretCheck === null ? "is made by the first start" : "is not here: bring the file secret-key, or set MUSTER_SECRET_KEY",
+    );
   else {
     try {
       if (secretCheck !== null) await checkSecretKey(store.db, createVault(key), database);
@@ -177,10 +210,18 @@ async function checkInstallation(store: Store, config: Config, database: string,
   for (const worker of workers) {
     const silent = worker.silentMs > silentMs;
     const what = `process ${worker.pid} on ${worker.host}, ${worker.lanes} lanes${worker.draining ? ", draining" : ""}`;
-    say(silent ? "wrong" : "good", "worker", silent ? `${what}: silent for ${Math.round(worker.silentMs / 1000)} s. Is it frozen, or cut off from the database?` : what);
+    say(
+      silent ? "wrong" : "good",
+      "worker",
+      silent ? `${what}: silent for ${Math.round(worker.silentMs / 1000)} s. Is it frozen, or cut off from the database?` : what,
+    );
   }
   if (workers.length === 0) say("note", "worker", "there is none: what is wanted is noted down, and nothing is done about it");
   const waiting = await countWaitingMarkers(store.db);
   const stuck = waiting > waitingMarkers || (waiting > 0 && workers.length === 0);
-  say(stuck ? "wrong" : "good", "ledger", stuck ? `${waiting} transactions wait for a position: no worker or API process follows the ledger` : "is followed");
+  say(
+    stuck ? "wrong" : "good",
+    "ledger",
+    stuck ? `${waiting} transactions wait for a position: no worker or API process follows the ledger` : "is followed",
+  );
 }

@@ -13,6 +13,7 @@ export function buildDrivers(settings: Pick<PartSettings, "config">, deps: Drive
   const reason = processUnavailable(environment.PATH);
   const hostIncarnation = readHostIncarnation();
   if (reason !== null) deps.logger.warn({ reason }, "Members of the type process cannot be run on this machine");
-  else if (hostIncarnation !== null) drivers.unshift(createProcessDriver({ ...deps, dataDir, hostIncarnation, hostName: hostname(), environment, cwd: process.cwd() }));
+  else if (hostIncarnation !== null)
+    drivers.unshift(createProcessDriver({ ...deps, dataDir, hostIncarnation, hostName: hostname(), environment, cwd: process.cwd() }));
   return new Map(drivers.map((driver) => [driver.type, driver]));
 }

@@ -92,7 +92,8 @@ export function keepPart(options: KeeperOptions): Keeper {
       const { name } = options.settings();
       deaths++;
       if (!everReady && end.final) return settle.reject(new Complaint(end.complaint ?? end.how));
-      if (!everReady && deaths >= deathsAtStart) return settle.reject(new Complaint(`The ${name} does not start: ${end.complaint ?? end.how}. Its log says more.`));
+      if (!everReady && deaths >= deathsAtStart)
+        return settle.reject(new Complaint(`The ${name} does not start: ${end.complaint ?? end.how}. Its log says more.`));
       pauseMs = end.livedMs >= steadyMs ? 0 : pauseMs;
       logger.warn({ part: name, how: end.how, why: end.complaint, againInMs: pauseMs }, `The ${name} died; it is started again`);
       await timers.wait(pauseMs, stopping.signal);

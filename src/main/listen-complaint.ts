@@ -5,7 +5,9 @@ import { Complaint, systemCode } from "./complaint.ts";
 export function listenComplaint(error: unknown, host: string, port: number): Complaint | null {
   switch (systemCode(error)) {
     case "EADDRINUSE":
-      return new Complaint(`Port ${port} on ${host} is taken: another program listens there. Choose another one with MUSTER_PORT, or 0 for any that is free.`);
+      return new Complaint(
+        `Port ${port} on ${host} is taken: another program listens there. Choose another one with MUSTER_PORT, or 0 for any that is free.`,
+      );
     case "EACCES":
       return new Complaint(`This user may not listen on port ${port}. Choose one from 1024 on with MUSTER_PORT.`);
     case "EADDRNOTAVAIL":

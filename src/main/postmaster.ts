@@ -1,6 +1,19 @@
 /** One PostgreSQL server process: found by its pid file, started detached (Ctrl-C in a terminal is not for it), stopped in order. */
 import { execFile, spawn } from "node:child_process";
-import { chownSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, readlinkSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { totalmem } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";

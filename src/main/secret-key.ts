@@ -28,8 +28,11 @@ export async function checkSecretKey(db: Database, vault: Vault, database: strin
     vault.open(check, place);
   } catch (error) {
     if (!(error instanceof WrongKey)) throw error;
-    throw new Complaint(`The secrets in the database ${database} were sealed with another key than this process has: ${error.message}. Set MUSTER_SECRET_KEY to the former key, or bring its file.`, {
-      cause: error,
-    });
+    throw new Complaint(
+      `The secrets in the database ${database} were sealed with another key than this process has: ${error.message}. Set MUSTER_SECRET_KEY to the former key, or bring its file.`,
+      {
+        cause: error,
+      },
+    );
   }
 }

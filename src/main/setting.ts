@@ -1,5 +1,6 @@
 /** How the text of a setting is read. Each answers the value, or `Wrong` with the rest of a sentence that begins with the setting's name. */
 import pg from "pg";
+import { checkTokenSecret } from "../store/token.ts";
 import { sentenceOf } from "./complaint.ts";
 
 export class Wrong {
@@ -53,6 +54,8 @@ export function processPolicy(text: string): "off" | "on" | readonly string[] | 
 }
 
 export function adminToken(text: string): string | Wrong {
+  if (text.startsWith("muster_") && !checkTokenSecret(text))
+    return new Wrong("begins with muster_ but its checksum is wrong: it was mistyped or cut off");
   if (/^[\x21-\x7e]{20,200}$/.test(text)) return text;
   return new Wrong("must have 20 to 200 visible characters without spaces");
 }
@@ -72,7 +75,9 @@ export function origins(text: string): readonly string[] | Wrong {
 export function names(text: string): readonly string[] | Wrong {
   const entries = list(text);
   const bad = entries.filter((entry) => !/^(?:\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)$/.test(entry));
-  return bad.length === 0 ? entries : new Wrong(`must be hosts' names without ports, with commas between them; these are not: ${bad.map(shown).join(", ")}`);
+  return bad.length === 0
+    ? entries
+    : new Wrong(`must be hosts' names without ports, with commas between them; these are not: ${bad.map(shown).join(", ")}`);
 }
 
 export function onOff(text: string): boolean | Wrong {

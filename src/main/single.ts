@@ -1,6 +1,7 @@
 /** The parts by themselves, for many machines on one database: `muster api`, `muster worker`, `muster migrate`, `muster token create`. */
-import type { Runtime } from "../core/runtime.ts";
+
 import { type Role, roles } from "../core/principal.ts";
+import type { Runtime } from "../core/runtime.ts";
 import { violatedUnique } from "../store/failure.ts";
 import { createLocalToken } from "../store/first-token.ts";
 import { schemaState } from "../store/migrate.ts";
@@ -42,7 +43,9 @@ async function settingsFor(kind: PartKind, config: Config, runtime: Runtime): Pr
   });
   // The first token is the API's to make: a worker's machine may be nobody's to log in on.
   const secretKey =
-    kind === "api" ? (await prepareKeys(databaseUrl, config, runtime, logger)).secretKey : await withStore(databaseUrl, runtime, ({ db }) => findSecretKey(config, db));
+    kind === "api"
+      ? (await prepareKeys(databaseUrl, config, runtime, logger)).secretKey
+      : await withStore(databaseUrl, runtime, ({ db }) => findSecretKey(config, db));
   return {
     kind,
     name: kind,
@@ -65,7 +68,10 @@ export async function runMigrate(config: Config): Promise<number> {
   return 0;
 }
 
-export async function runTokenCreate(config: Config, options: { readonly project: string; readonly name: string; readonly role: string }): Promise<number> {
+export async function runTokenCreate(
+  config: Config,
+  options: { readonly project: string; readonly name: string; readonly role: string },
+): Promise<number> {
   const role = roles.find((known): known is Role => known === options.role);
   if (role === undefined) throw new Complaint(`There is no role ${options.role}: there are ${roles.join(", ")}.`);
   const runtime = realRuntime();

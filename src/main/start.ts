@@ -3,8 +3,8 @@
  * end, then ended in order: API, workers, PostgreSQL. What it starts ends when it dies; members live on.
  */
 import { createServer } from "node:net";
-import type { Logger, Runtime } from "../core/runtime.ts";
 import type { ProcessPolicy } from "../commands/command.ts";
+import type { Logger, Runtime } from "../core/runtime.ts";
 import { isLoopback } from "../server/origin.ts";
 import { Interrupted } from "./complaint.ts";
 import { type Config, childEnvironment } from "./config.ts";

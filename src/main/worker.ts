@@ -14,7 +14,20 @@ export async function startWorkerPart(settings: PartSettings): Promise<RunningPa
   const { db, runtime, wake, logger, vault, drivers, openSession, installation, host, applicationName } = foundation;
   const store: Store = { db, runtime, wake, writer: 0 };
   const sequencer = startSequencer({ store, openSession, logger });
-  const worker = startWorker({ db, runtime, wake, openSession, drivers, vault, logger, installation, host, applicationName, pid: process.pid, version: musterVersion() });
+  const worker = startWorker({
+    db,
+    runtime,
+    wake,
+    openSession,
+    drivers,
+    vault,
+    logger,
+    installation,
+    host,
+    applicationName,
+    pid: process.pid,
+    version: musterVersion(),
+  });
   logger.info({ host: host.name }, "The worker is there");
   return {
     url: null,

@@ -39,7 +39,9 @@ export async function ensureFirstToken(store: Store, secret: string, keep: () =>
     const projectId = await enter(tx.db);
     const { rows } = await sql<{ there: boolean }>`
       /* token.any_operator */
-      select exists (select from muster.token where role = 4 and revoked_at is null and (expires_at is null or expires_at > clock_timestamp())) as there`.execute(tx.db);
+      select exists (select from muster.token where role = 4 and revoked_at is null and (expires_at is null or expires_at > clock_timestamp())) as there`.execute(
+      tx.db,
+    );
     if (rows[0]?.there === true) return "there";
     keep();
     await revokeNamed(tx, projectId, firstName);
@@ -49,7 +51,10 @@ export async function ensureFirstToken(store: Store, secret: string, keep: () =>
 }
 
 /** Makes a token on the database itself. False: there is no such project. */
-export async function createLocalToken(store: Store, token: { readonly project: string; readonly name: string; readonly role: Role; readonly secret: string }): Promise<boolean> {
+export async function createLocalToken(
+  store: Store,
+  token: { readonly project: string; readonly name: string; readonly role: Role; readonly secret: string },
+): Promise<boolean> {
   return transaction(store, async (tx) => {
     const { rows } = await sql<{ id: string }>`/* project.by_name */ select id from muster.project where name = ${token.project}`.execute(tx.db);
     const [project] = rows;
@@ -77,7 +82,11 @@ async function revokeNamed(tx: Tx, projectId: ProjectId, name: string): Promise<
   }
 }
 
-async function addToken(store: Store, tx: Tx, token: { readonly projectId: ProjectId; readonly name: string; readonly role: Role; readonly secret: string }): Promise<void> {
+async function addToken(
+  store: Store,
+  tx: Tx,
+  token: { readonly projectId: ProjectId; readonly name: string; readonly role: Role; readonly secret: string },
+): Promise<void> {
   const { projectId, name, role, secret } = token;
   const id = brandId("token", store.runtime.entropy.uuid());
   await insertToken(tx.db, { id, projectId, name, role, hash: hashTokenSecret(secret), expiresAt: null, now: await tx.now() });

@@ -94,7 +94,13 @@ async function migrateAlone(db: Database): Promise<Migrated> {
   const before = await schemaState(db);
   if (before === "newer") return { before, applied: [] };
   if (before === "unmigrated") await createSchema(db);
-  const migrator = new Migrator({ db, provider, migrationTableSchema: "muster", migrationTableName: "migration", migrationLockTableName: "migration_lock" });
+  const migrator = new Migrator({
+    db,
+    provider,
+    migrationTableSchema: "muster",
+    migrationTableName: "migration",
+    migrationLockTableName: "migration_lock",
+  });
   const { error, results } = await migrator.migrateToLatest();
   if (error !== undefined) throw error;
   await insertFirstRows(db);

@@ -67,6 +67,8 @@ export async function readWorkerFacts(db: Database): Promise<WorkerFacts[]> {
 
 /** Transactions whose events have no position yet: many, or old ones, mean that nobody sequences the ledger. */
 export async function countWaitingMarkers(db: Database): Promise<number> {
-  const { rows } = await sql<{ waiting: number }>`/* ledger.waiting */ select count(*)::int as waiting from (select from muster.marker limit 100000) m`.execute(db);
+  const { rows } = await sql<{
+    waiting: number;
+  }>`/* ledger.waiting */ select count(*)::int as waiting from (select from muster.marker limit 100000) m`.execute(db);
   return rows[0]?.waiting ?? 0;
 }
