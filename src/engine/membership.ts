@@ -52,6 +52,8 @@ interface Standing {
   /** When it came back after a loss, by the monotonic clock; null: it has just begun, and has missed nothing. */
   readonly backAtMs: number | null;
   lost: boolean;
+  /** Its lanes were given up, and not all is well again. */
+  out: boolean;
   beatAtMs: number;
 }
 
@@ -59,13 +61,15 @@ export function startMembership(deps: MembershipDeps): Membership {
   const { store, lanes, logger } = deps;
   const { clock } = store.runtime;
   let standing: Standing | null = null;
-  /** Who this process was before it lost its session: nobody else has to find out that that one is gone. */
-  let former: WorkerId | null = null;
+  /** Who this process was before (a session lost, a joining that failed): nobody else has to find out that those are gone. */
+  const former = new Set<WorkerId>();
 
   const join = async (): Promise<Standing> => {
     const session = await deps.openSession();
     try {
       const id = brandId("worker", store.runtime.entropy.uuid());
+      const returning = former.size > 0;
+      former.add(id);
       const { number, hostReborn } = await registerWorker(store, {
         id,
         hostId: deps.host.id,
@@ -77,17 +81,18 @@ export function startMembership(deps: MembershipDeps): Membership {
         applicationName: deps.applicationName,
       });
       if (!(await session.tryLock(workerLockSpace, number))) throw new Error(`the session lock of worker ${number} is held`);
-      const joined: Standing = { id, number, session, backAtMs: former === null ? null : clock.monotonicMs(), lost: false, beatAtMs: clock.monotonicMs() };
+      const joined: Standing = { id, number, session, backAtMs: returning ? clock.monotonicMs() : null, lost: false, out: false, beatAtMs: clock.monotonicMs() };
       void session.lost.then(() => {
         joined.lost = true;
         loop.bell.ring();
       });
-      if (former !== null) {
-        await freeLanesOf(store.db, former);
-        await removeWorker(store.db, former);
-        former = null;
+      for (const gone of [...former].filter((other) => other !== id)) {
+        await freeLanesOf(store.db, gone);
+        await removeWorker(store.db, gone);
+        former.delete(gone);
       }
       await session.listen("muster_work", deps.onWork);
+      former.delete(id);
       logger.info({ worker: number, hostReborn }, "joined");
       return joined;
     } catch (error) {
@@ -99,7 +104,7 @@ export function startMembership(deps: MembershipDeps): Membership {
   const leave = async (why: string): Promise<void> => {
     const left = standing;
     standing = null;
-    former = left?.id ?? former;
+    if (left !== null) former.add(left.id);
     lanes.clear();
     deps.onOut();
     logger.warn({ worker: left?.number, why }, "left");
@@ -124,7 +129,9 @@ export function startMembership(deps: MembershipDeps): Membership {
         await leave("judged dead by another worker");
         return 0;
       }
-      if (lateBy > lateMs) await renew(me, lateBy);
+      if (lateBy > lateMs) logger.warn({ worker: me.number, lateMs: Math.round(lateBy) }, "the loop was late; taking new epochs");
+      if (lateBy > lateMs || me.out) await renew(me);
+      else await reconcile(deps, me.id);
       const peers = await listPeers(store.db);
       await judgePeers({ store, session: me.session, logger, listeningForMs: me.backAtMs === null ? Number.POSITIVE_INFINITY : clock.monotonicMs() - me.backAtMs }, me.id, peers);
       await share(deps, me.id, peers);
@@ -136,12 +143,12 @@ export function startMembership(deps: MembershipDeps): Membership {
   };
 
   /** The own loop was late: somebody may have thought this worker frozen. New epochs, or none at all. */
-  const renew = async (me: Standing, lateBy: number): Promise<void> => {
-    logger.warn({ worker: me.number, lateMs: Math.round(lateBy) }, "the loop was late; taking new epochs");
+  const renew = async (me: Standing): Promise<void> => {
+    me.out = true;
     lanes.clear();
     deps.onOut();
-    lanes.add(await raiseLanes(store.db, me.id));
-    await redo(deps, [...lanes.held.keys()]);
+    await reconcile(deps, me.id);
+    me.out = false;
     deps.onIn();
   };
 
@@ -164,6 +171,22 @@ export function startMembership(deps: MembershipDeps): Membership {
       await session.close();
     },
   };
+}
+
+/**
+ * Brings the book in line with the table: lanes with another epoch or owner are not ours; lanes that are ours by the table alone (an
+ * answer was lost on its way) are taken under new epochs.
+ */
+async function reconcile(deps: MembershipDeps, id: WorkerId): Promise<void> {
+  const { store, lanes } = deps;
+  const owned = await ownedLanes(store.db, id);
+  lanes.remove([...lanes.held].filter(([lane, epoch]) => owned.get(lane)?.epoch !== epoch).map(([lane]) => lane));
+  const strays = [...owned.keys()].filter((lane) => !lanes.held.has(lane));
+  if (strays.length === 0) return;
+  const raised = await raiseLanes(store.db, id, strays);
+  await redo(deps, [...raised.keys()]);
+  lanes.add(raised);
+  deps.onWork();
 }
 
 /** Brings this worker's lanes to its fair share: takes free ones, hands back what is too many once nothing of it is in flight. */
@@ -201,8 +224,8 @@ async function excessLanes(
   const busy = new Set(deps.lanes.inFlight.values());
   const owned = await ownedLanes(deps.store.db, id);
   const idle = [...owned].filter(([lane]) => !busy.has(lane));
-  const shared = idle.filter(([, host]) => host === null).slice(0, Math.max(0, now.mineShared - fairShared));
-  const hosts = idle.filter(([, host]) => host !== null).slice(0, Math.max(0, now.mineHost - fairHost));
+  const shared = idle.filter(([, { hostId }]) => hostId === null).slice(0, Math.max(0, now.mineShared - fairShared));
+  const hosts = idle.filter(([, { hostId }]) => hostId !== null).slice(0, Math.max(0, now.mineHost - fairHost));
   return [...shared, ...hosts].map(([lane]) => lane);
 }
 

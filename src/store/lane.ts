@@ -85,16 +85,23 @@ export async function ensureHostLanes(db: Database, hostId: HostId, hostNumber: 
     insert into muster.lane (id, host_id) select id, ${hostId} from unnest(${hostLanes(hostNumber)}::int[]) as l(id) on conflict (id) do nothing`.execute(db);
 }
 
-/** The lanes a worker owns, with the host of each; null: shared. */
-export async function ownedLanes(db: Database, owner: WorkerId): Promise<Map<number, HostId | null>> {
-  const { rows } = await sql<{ id: number; host_id: HostId | null }>`/* lane.owned */ select id, host_id from muster.lane where owner = ${owner} order by id`.execute(db);
-  return new Map(rows.map((row) => [row.id, row.host_id]));
+export interface OwnedLane {
+  /** null: shared. */
+  readonly hostId: HostId | null;
+  readonly epoch: bigint;
 }
 
-/** New epochs for all lanes a worker still owns: whatever it had begun under the old ones is void. */
-export async function raiseLanes(db: Database, owner: WorkerId): Promise<Map<number, bigint>> {
+/** The lanes a worker owns. */
+export async function ownedLanes(db: Database, owner: WorkerId): Promise<Map<number, OwnedLane>> {
+  const { rows } = await sql<{ id: number; host_id: HostId | null; epoch: bigint }>`
+    /* lane.owned */ select id, host_id, epoch from muster.lane where owner = ${owner} order by id`.execute(db);
+  return new Map(rows.map((row) => [row.id, { hostId: row.host_id, epoch: row.epoch }]));
+}
+
+/** New epochs for these lanes, as far as the worker still owns them: whatever was begun under the old ones is void. */
+export async function raiseLanes(db: Database, owner: WorkerId, lanes: readonly number[]): Promise<Map<number, bigint>> {
   const { rows } = await sql<{ id: number; epoch: bigint }>`
     /* lane.raise */
-    update muster.lane set epoch = epoch + 1 where owner = ${owner} returning id, epoch`.execute(db);
+    update muster.lane set epoch = epoch + 1 where owner = ${owner} and id = any(${lanes}::int[]) returning id, epoch`.execute(db);
   return new Map(rows.map((row) => [row.id, row.epoch]));
 }

@@ -35,10 +35,12 @@ export async function judgePeers(
   for (const peer of silent) {
     const verdict = verdictOn(peer.silentMs, held.has(peer.number));
     if (verdict === null) continue;
+    // A process that has joined anew goes by the same name: its connections are not the dead one's.
+    const alone = !peers.some((other) => other.id !== peer.id && other.applicationName === peer.applicationName);
     // One that froze inside a transaction holds its lanes' rows: they would have to be waited for. What it begins after this is short, or ended below.
-    if (verdict === "frozen") await endBackends(store.db, peer.applicationName);
+    if (verdict === "frozen" && alone) await endBackends(store.db, peer.applicationName);
     const freed = await freeLanesOf(store.db, peer.id);
-    await endBackends(store.db, peer.applicationName);
+    if (alone) await endBackends(store.db, peer.applicationName);
     await removeWorker(store.db, peer.id);
     logger.warn({ worker: peer.number, verdict, silentMs: Math.round(peer.silentMs), lanes: freed }, "a worker is out; its lanes are free");
     store.wake.work();
