@@ -2,13 +2,12 @@
  * Jobs: actions on all members that wish for no other state (check, recover). The planner spreads one over the members in windows, by
  * keyset; where it stands is kept in the action, so another planner goes on from there.
  */
-import type { OpenAction } from "../store/action-write.ts";
+import { type OpenAction, supersedeNodeActions } from "../store/action-write.ts";
 import { type JobCursor, nextJobMembers, saveJobCursor } from "../store/job.ts";
 import { lockNodes, saveNodes } from "../store/node-write.ts";
 import { setTasks } from "../store/task.ts";
 import type { Tx } from "../store/transaction.ts";
 import type { PlannedCluster } from "../store/cluster-plan.ts";
-import { nodeTransition } from "../core/node.ts";
 
 /** Members a job reaches in one window. */
 const window = 2_500;
@@ -24,11 +23,12 @@ export async function spreadJob(tx: Tx, now: Date, cluster: PlannedCluster, acti
   const ids = await nextJobMembers(tx.db, cluster.id, cursor.after, window, sickOnly);
   const nodes = await lockNodes(tx.db, ids);
   if (sickOnly) {
-    const sick = nodes.filter((node) => nodeTransition(node.status, "recoverBegun") === "RECOVERING");
+    const sick = nodes.filter((node) => node.status === "ERROR");
+    await supersedeNodeActions(tx, now, sick, action.id);
     await saveNodes(
       tx,
       now,
-      sick.map((node) => ({ node, patch: { status: "RECOVERING" as const } })),
+      sick.map((node) => ({ node, patch: { status: "RECOVERING" as const, actionId: null } })),
     );
     await setTasks(
       tx.db,

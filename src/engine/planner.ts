@@ -5,11 +5,10 @@
 import { type ActionId, brandId, type ClusterId, type HostId, type NodeId } from "../core/ids.ts";
 import { hostLane, laneOf } from "../core/lane.ts";
 import { nodeName } from "../core/name.ts";
-import { nodeTransition } from "../core/node.ts";
 import { type ClusterPlan, planCluster, windowSize } from "../core/plan/cluster-plan.ts";
 import { nextRemedy } from "../core/plan/ladder.ts";
 import type { Entropy, Logger } from "../core/runtime.ts";
-import { insertActions, listOpenActions, type OpenAction, progressOf, stepActions } from "../store/action-write.ts";
+import { insertActions, listOpenActions, type OpenAction, progressOf, stepActions, supersedeNodeActions } from "../store/action-write.ts";
 import {
   countJobs,
   deleteClusterRows,
@@ -23,7 +22,7 @@ import {
 } from "../store/cluster-plan.ts";
 import { type Counts, noCounts, readCounts } from "../store/count.ts";
 import { type DueCluster, nextDueMs, settleDue, takeDue } from "../store/due.ts";
-import { isAbsence } from "../store/failure.ts";
+import { isAbsence, violatedUnique } from "../store/failure.ts";
 import { checkLanes, LaneLost } from "../store/lane.ts";
 import { insertPlannedNodes, lockNodes, type PlannedNode, saveNodes } from "../store/node-write.ts";
 import { listPatients, type Patient, summarizePatients } from "../store/notable.ts";
@@ -74,6 +73,7 @@ export function startPlanner(deps: PlannerDeps): Loop {
         await planOne(deps, cluster, rates);
       } catch (error) {
         // One cluster that cannot be planned must not keep the others waiting; its lease makes it due again.
+        if (error instanceof LaneLost) lanes.remove(error.lanes);
         const ordinary = error instanceof LaneLost || isAbsence(error);
         deps.logger[ordinary ? "debug" : "error"]({ clusterId: cluster.clusterId, error }, "a cluster was not planned");
       }
@@ -115,7 +115,7 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
   const now = await readClock(db);
   const nowMs = now.getTime();
   const open = await listOpenActions(db, id, 1_000);
-  const patients = counts.error === 0 ? { waiting: 0, doubtful: 0, nextAt: null } : await summarizePatients(db, id, now);
+  const patients = counts.error === 0 ? { waiting: 0, certain: 0, doubtful: 0, nextAt: null } : await summarizePatients(db, id, now);
   const jobs = open.filter(isJob);
   const cursors = await readJobCursors(
     db,
@@ -132,7 +132,7 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
       status: cluster.status,
       conditions: cluster.conditions,
       brake: cluster.brake,
-      patients: { waiting: patients.waiting, doubtful: patients.doubtful, nextAtMs: patients.nextAt?.getTime() ?? null },
+      patients: { waiting: patients.waiting, certain: patients.certain, doubtful: patients.doubtful, nextAtMs: patients.nextAt?.getTime() ?? null },
       openActions: open.map((action) => ({
         ...action,
         ...progressOf(action, counts),
@@ -146,16 +146,19 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
     },
     nowMs,
   );
-  const stillWanted = await apply(deps, due, cluster, plan, hosts, { open: spreading, cursors }).catch((error: unknown) => {
-    if (error instanceof StalePlan) return false;
+  const applied = await apply(deps, due, cluster, plan, hosts, { open: spreading, cursors }).catch((error: unknown): Applied => {
+    // A name was taken by a node that somebody named: the next pass has other indexes.
+    if (error instanceof StalePlan || violatedUnique(error) !== null) return "void";
     throw error;
   });
-  if (plan.forget && stillWanted) {
+  // The lanes of new tasks may be other workers'.
+  if (plan.create > 0 || plan.remove > 0 || plan.heal > 0 || spreading.length > 0) store.wake.work();
+  if (plan.forget && applied !== "void") {
     rates.delete(id);
     return;
   }
   rates.set(id, rate);
-  const unfinished = plan.create > windowRows || plan.remove > windowRows || plan.heal > windowRows || spreading.length > 0 || !stillWanted;
+  const unfinished = plan.create > windowRows || plan.remove > windowRows || plan.heal > windowRows || spreading.length > 0 || applied !== "done";
   // What is given up changes nothing that would wake the planner: it looks again.
   const abandoning = cluster.deleting && cluster.abandon;
   const again = abandoning ? new Date(nowMs + 500) : unfinished ? now : plan.lookAgainAtMs === null ? null : new Date(plan.lookAgainAtMs);
@@ -183,23 +186,26 @@ async function jobsLeft(db: Database, id: ClusterId, jobs: readonly OpenAction[]
   return { check: left.check + more("CLUSTER_CHECK"), recover: left.recover + more("CLUSTER_RECOVER") };
 }
 
-/** Applies one window of a plan. False: the wish has changed meanwhile, nothing was done. */
-async function apply(deps: PlannerDeps, due: DueCluster, cluster: PlannedCluster, plan: ClusterPlan<ActionId>, hosts: readonly Host[] | null, jobs: Jobs): Promise<boolean> {
+/** void: the wish has changed meanwhile, nothing was done. more: what was done needs another pass at once. */
+type Applied = "void" | "done" | "more";
+
+/** Applies one window of a plan. */
+async function apply(deps: PlannerDeps, due: DueCluster, cluster: PlannedCluster, plan: ClusterPlan<ActionId>, hosts: readonly Host[] | null, jobs: Jobs): Promise<Applied> {
   const { store, lanes } = deps;
   const create = Math.min(plan.create, windowRows);
   const abandoning = cluster.deleting && cluster.abandon && !plan.forget;
-  if (jobs.open.length === 0 && !abandoning && idle(cluster, plan)) return true;
+  if (jobs.open.length === 0 && !abandoning && idle(cluster, plan)) return "done";
   const firstIndex = create > 0 ? await takeIndexes(store.db, cluster.id, create) : 0;
   return transaction(store, async (tx) => {
     await checkLanes(tx.db, new Map([[due.lane, lanes.held.get(due.lane) ?? 0n]]));
-    if ((await readGeneration(tx.db, cluster.id)) !== cluster.generation) return false;
+    if ((await readGeneration(tx.db, cluster.id)) !== cluster.generation) return "void";
     // Its own changes need no further pass: it has planned them.
     const quiet: Tx = { ...tx, markDue: () => undefined };
     const now = await tx.now();
     if (create > 0) await insertPlannedNodes(quiet, now, newMembers(cluster, firstIndex, create, hosts, store.runtime.entropy));
     if (cluster.deleting && cluster.abandon) await abandonNodes(quiet, now, await lockNodes(tx.db, await listUnreachable(tx.db, cluster.id, windowRows)));
     if (plan.remove > 0) await removeMembers(quiet, now, cluster, Math.min(plan.remove, windowRows));
-    if (plan.heal > 0) await heal(quiet, now, cluster, plan, store.runtime.entropy);
+    const replaced = plan.heal > 0 ? await heal(quiet, now, cluster, plan, store.runtime.entropy) : 0;
     await stepActions(quiet, now, plan.actions);
     for (const job of jobs.open) await spreadJob(quiet, now, cluster, job, jobs.cursors.get(job.id) ?? { after: null, done: false });
     tellChanges(tx, cluster, plan);
@@ -207,7 +213,7 @@ async function apply(deps: PlannerDeps, due: DueCluster, cluster: PlannedCluster
       tx.events.push({ type: "cluster.deleted", ...about(cluster), data: {} });
       await deleteClusterRows(tx.db, cluster.id);
     } else await saveObserved(tx.db, now, cluster.id, cluster.status, plan);
-    return true;
+    return replaced > 0 ? "more" : "done";
   });
 }
 
@@ -267,15 +273,19 @@ async function removeMembers(tx: Tx, now: Date, cluster: PlannedCluster, count: 
   await wantNodesDeleted(tx, now, await lockNodes(tx.db, victims));
 }
 
-/** Begins remedies: an action each, cause HEALTH. Who has used up the restarts is replaced: it goes, and the next pass makes another. */
-async function heal(tx: Tx, now: Date, cluster: PlannedCluster, plan: ClusterPlan<ActionId>, entropy: Entropy): Promise<void> {
+/**
+ * Begins remedies: an action each, cause HEALTH. Who has used up the restarts is replaced: it goes, and the next pass makes another.
+ * Returns how many are replaced.
+ */
+async function heal(tx: Tx, now: Date, cluster: PlannedCluster, plan: ClusterPlan<ActionId>, entropy: Entropy): Promise<number> {
   const patients = (await listPatients(tx.db, cluster.id, now, Math.min(plan.heal, windowRows))).filter((patient) => patient.certain || !plan.healCertainOnly);
   const byId = new Map<NodeId, Patient>(patients.map((patient) => [patient.nodeId, patient]));
-  const sick = (await lockNodes(tx.db, [...byId.keys()])).filter((node) => nodeTransition(node.status, "recoverBegun") === "RECOVERING");
+  // Who came back by itself since it was listed is left in peace.
+  const sick = (await lockNodes(tx.db, [...byId.keys()])).filter((node) => node.status === "ERROR");
   const treated = sick.map((node) => ({
     node,
     actionId: brandId("action", entropy.uuid()),
-    remedy: nextRemedy({ rung: byId.get(node.id)?.rung ?? 0, everRan: node.startedAt !== null, protected: false }),
+    remedy: nextRemedy({ rung: byId.get(node.id)?.rung ?? 0, everRan: node.startedAt !== null, protected: byId.get(node.id)?.protected ?? false }),
   }));
   await insertActions(
     tx,
@@ -302,6 +312,12 @@ async function heal(tx: Tx, now: Date, cluster: PlannedCluster, plan: ClusterPla
     now,
     treated.map(({ actionId }) => ({ id: actionId, event: "begun" as const })),
   );
+  await supersedeNodeActions(
+    tx,
+    now,
+    treated.map(({ node }) => node),
+    null,
+  );
   const restarted = treated.filter(({ remedy }) => remedy === "restart").map(({ node, actionId }) => ({ node: { ...node, actionId } }));
   await saveNodes(
     tx,
@@ -312,7 +328,9 @@ async function heal(tx: Tx, now: Date, cluster: PlannedCluster, plan: ClusterPla
     tx.db,
     restarted.map(({ node }) => ({ node, kind: "RECOVER", dueAt: now, params: { stage: "close" } })),
   );
-  for (const { node, actionId, remedy } of treated) if (remedy === "replace") await wantNodesDeleted(tx, now, [{ ...node, actionId }], actionId);
+  const replaced = treated.filter(({ remedy }) => remedy === "replace");
+  for (const { node, actionId } of replaced) await wantNodesDeleted(tx, now, [{ ...node, actionId }], actionId);
+  return replaced.length;
 }
 
 function tellChanges(tx: Tx, cluster: PlannedCluster, plan: ClusterPlan<ActionId>): void {

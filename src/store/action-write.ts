@@ -220,6 +220,16 @@ export function progressOf(action: OpenAction, totals: RunningTotals): { readonl
   return actionProgress({ ...action, reached, failedTotal: totals.failed_total });
 }
 
+/** Ends the actions that nodes carry, where something else is done to the nodes now: `by` whose action, or (null) the cluster's wish. */
+export async function supersedeNodeActions(tx: Tx, now: Date, nodes: readonly { readonly actionId: ActionId | null }[], by: ActionId | null): Promise<void> {
+  const replaced = nodes.flatMap((node) => (node.actionId === null || node.actionId === by ? [] : [node.actionId]));
+  await stepActions(
+    tx,
+    now,
+    replaced.map((id) => ({ id, event: "superseded", reason: "replaced by a newer wish", ...(by === null ? {} : { supersededBy: by }) })),
+  );
+}
+
 /** Supersedes the unfinished actions of a cluster that a new one replaces: those of one facet, or (a deletion) all. */
 export async function supersedeActions(
   tx: Tx,

@@ -10,8 +10,7 @@ import type { Database } from "./database.ts";
 
 /** When the ladder may act on a node that is in ERROR, and how sure it is that the member is dead. */
 export interface Remedy {
-  /** null: never by itself. */
-  readonly at: Date | null;
+  readonly at: Date;
   readonly certain: boolean;
   /** Remedies tried in a row before this one. */
   readonly rung: number;
@@ -59,10 +58,12 @@ export async function rememberNotable(
         ${column((r) => r.remedy?.certain ?? null)}::boolean[]
       ) as d(id, project_id, cluster_id, status, health, rung, remedy_at, certain)
     on conflict (node_id) do update
-       set status = excluded.status, health = excluded.health, remedy_at = excluded.remedy_at,
-           -- Without word of a remedy the rung stays: a recovery that is under way has not yet succeeded.
-           rung = case when excluded.remedy_at is null and excluded.rung = 0 then n.rung else excluded.rung end,
-           certain = excluded.certain,
+       set status = excluded.status, health = excluded.health,
+           -- Without word of a remedy the one that is waited for stays while the member does, and its rung also longer: a recovery
+           -- that is under way has not yet succeeded.
+           remedy_at = coalesce(excluded.remedy_at, case when n.status = excluded.status then n.remedy_at end),
+           rung = case when excluded.remedy_at is null then n.rung else excluded.rung end,
+           certain = case when excluded.remedy_at is null then n.certain else excluded.certain end,
            since = case when n.status = excluded.status and n.health = excluded.health then n.since else excluded.since end`.execute(db);
 }
 
@@ -75,16 +76,20 @@ export interface Patient {
   readonly nodeId: NodeId;
   readonly rung: number;
   readonly certain: boolean;
+  /** Never replaced by itself. */
+  readonly protected: boolean;
 }
 
 /** Members of a cluster whose remedy is due, worst-off first, at most `limit`. */
 export async function listPatients(db: Database, clusterId: ClusterId, now: Date, limit: number): Promise<Patient[]> {
-  const { rows } = await sql<{ node_id: NodeId; rung: number; certain: boolean }>`
+  const { rows } = await sql<{ node_id: NodeId; rung: number; certain: boolean; protected: boolean }>`
     /* notable.patients */
-    select node_id, rung, certain from muster.notable
-     where cluster_id = ${clusterId} and status = ${nodeStatusCodec.code("ERROR")} and remedy_at <= ${now}::timestamptz
-     order by certain desc, node_id limit ${limit}`.execute(db);
-  return rows.map((row) => ({ nodeId: row.node_id, rung: row.rung, certain: row.certain }));
+    select p.node_id, p.rung, p.certain, n.protected
+      from (select node_id, rung, certain from muster.notable
+             where cluster_id = ${clusterId} and status = ${nodeStatusCodec.code("ERROR")} and remedy_at <= ${now}::timestamptz
+             order by certain desc, node_id limit ${limit}) p
+      join muster.node n on n.id = p.node_id`.execute(db);
+  return rows.map((row) => ({ nodeId: row.node_id, rung: row.rung, certain: row.certain, protected: row.protected }));
 }
 
 /** Whose remedies a cluster waits for: how many by certainty, and when the next is due. */
@@ -92,14 +97,15 @@ export async function summarizePatients(
   db: Database,
   clusterId: ClusterId,
   now: Date,
-): Promise<{ readonly waiting: number; readonly doubtful: number; readonly nextAt: Date | null }> {
-  const { rows } = await sql<{ waiting: bigint; doubtful: bigint; next_at: Date | null }>`
+): Promise<{ readonly waiting: number; readonly certain: number; readonly doubtful: number; readonly nextAt: Date | null }> {
+  const { rows } = await sql<{ waiting: bigint; certain: bigint; doubtful: bigint; next_at: Date | null }>`
     /* notable.summary */
     select count(*) filter (where remedy_at <= ${now}::timestamptz) as waiting,
+           count(*) filter (where remedy_at <= ${now}::timestamptz and certain) as certain,
            count(*) filter (where not certain) as doubtful,
            min(remedy_at) filter (where remedy_at > ${now}::timestamptz) as next_at
       from (select remedy_at, certain from muster.notable
              where cluster_id = ${clusterId} and status = ${nodeStatusCodec.code("ERROR")} and remedy_at is not null limit 10000) p`.execute(db);
   const row = rows[0];
-  return { waiting: Number(row?.waiting ?? 0), doubtful: Number(row?.doubtful ?? 0), nextAt: row?.next_at ?? null };
+  return { waiting: Number(row?.waiting ?? 0), certain: Number(row?.certain ?? 0), doubtful: Number(row?.doubtful ?? 0), nextAt: row?.next_at ?? null };
 }

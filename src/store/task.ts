@@ -7,6 +7,7 @@ import type { ActionId, ClusterId, HostId, NodeId, ProfileId, ProjectId } from "
 import type { Json, JsonObject } from "../core/json.ts";
 import { sharedLanes } from "../core/lane.ts";
 import { type NodeStatus, nodeStatusCodec, nodeStatusCodes, nodeTransition, type TaskKind, taskKindCodec, taskKindCodes } from "../core/node.ts";
+import { supersedeNodeActions } from "./action-write.ts";
 import type { Database } from "./database.ts";
 import { deleteNodes, type NodeState, saveNodes } from "./node-write.ts";
 import type { Tx } from "./transaction.ts";
@@ -46,11 +47,11 @@ export async function dropTasks(db: Database, ids: readonly NodeId[]): Promise<v
  * @param actionId the NODE_DELETE action, where one node was named
  */
 export async function wantNodesDeleted(tx: Tx, now: Date, nodes: readonly NodeState[], actionId: ActionId | null = null): Promise<void> {
-  await deleteNodes(
-    tx,
-    nodes.filter((node) => nodeTransition(node.status, "dropped") === "GONE"),
-  );
+  const dropped = nodes.filter((node) => nodeTransition(node.status, "dropped") === "GONE");
   const rest = nodes.filter((node) => nodeTransition(node.status, "dropped") === null && nodeTransition(node.status, "deleteWanted") === "DELETING");
+  // Whatever else was being done to them is over.
+  await supersedeNodeActions(tx, now, [...dropped, ...rest], actionId);
+  await deleteNodes(tx, dropped);
   await saveNodes(
     tx,
     now,

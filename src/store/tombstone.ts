@@ -1,13 +1,17 @@
 /** Tombstones: members that were forgotten because they could not be reached. What comes back under a tombstone's id is removed. */
 import { sql } from "kysely";
-import type { ClusterId, HostId, NodeId, ProfileId } from "../core/ids.ts";
+import type { ActionId, ClusterId, HostId, NodeId, ProfileId } from "../core/ids.ts";
 import { nodeStatusCodes, taskKindCodes } from "../core/node.ts";
+import { supersedeNodeActions } from "./action-write.ts";
 import type { Database } from "./database.ts";
 import { deleteNodes, type NodeState } from "./node-write.ts";
 import type { Tx } from "./transaction.ts";
 
-/** Forgets locked nodes: their rows go, a tombstone each keeps what is needed to remove what may still be out there. */
-export async function abandonNodes(tx: Tx, now: Date, nodes: readonly NodeState[]): Promise<void> {
+/**
+ * Forgets locked nodes: their rows go, a tombstone each keeps what is needed to remove what may still be out there.
+ * @param actionId the action that asked for it, where one node was named
+ */
+export async function abandonNodes(tx: Tx, now: Date, nodes: readonly NodeState[], actionId: ActionId | null = null): Promise<void> {
   if (nodes.length === 0) return;
   const column = <T>(pick: (node: NodeState) => T): T[] => nodes.map(pick);
   await sql`
@@ -17,6 +21,7 @@ export async function abandonNodes(tx: Tx, now: Date, nodes: readonly NodeState[
         ${column((n) => n.id)}::uuid[], ${column((n) => n.projectId)}::uuid[], ${column((n) => n.profileId)}::uuid[], ${column((n) => n.hostId)}::uuid[],
         ${column((n) => n.lane)}::int[], ${column((n) => n.epoch)}::int[], ${column((n) => n.physicalId)}::text[]) as d
     on conflict (node_id) do nothing`.execute(tx.db);
+  await supersedeNodeActions(tx, now, nodes, actionId);
   await deleteNodes(tx, nodes);
 }
 

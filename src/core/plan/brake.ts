@@ -25,6 +25,8 @@ export const brakeRules = {
 export interface Casualties {
   /** Members whose remedy is due. */
   readonly waiting: number;
+  /** Of these: dead for certain. */
+  readonly certain: number;
   /** Of all that are in ERROR: those for which only a probe speaks. */
   readonly doubtful: number;
   /** Members being treated now. */
@@ -46,7 +48,7 @@ export function applyBrake(desired: number, casualties: Casualties, brake: Brake
   const fresh = nowMs - brake.windowStartMs >= brakeRules.windowMs || nowMs < brake.windowStartMs;
   const window: Brake = fresh ? { windowStartMs: nowMs, used: 0 } : brake;
   const certainOnly = casualties.doubtful >= brakeRules.suspicious(desired);
-  const wanted = certainOnly ? Math.max(0, casualties.waiting - casualties.doubtful) : casualties.waiting;
+  const wanted = certainOnly ? casualties.certain : casualties.waiting;
   const room = Math.min(brakeRules.atOnce(desired) - casualties.recovering, brakeRules.perWindow(desired) - window.used);
   const treat = Math.max(0, Math.min(wanted, room));
   const next = treat > 0 ? { ...window, used: window.used + treat } : fresh ? brake : window;

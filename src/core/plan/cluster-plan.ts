@@ -44,8 +44,8 @@ export interface Observed<Id> {
   readonly status: ClusterStatus;
   readonly conditions: readonly Condition[];
   readonly brake: Brake;
-  /** Members in ERROR whose remedy is due; of all in ERROR, those only a probe speaks against; when the next remedy is due. */
-  readonly patients: { readonly waiting: number; readonly doubtful: number; readonly nextAtMs: number | null };
+  /** Members in ERROR whose remedy is due; of these, those dead for certain; of all in ERROR, those only a probe speaks against; when the next remedy is due. */
+  readonly patients: { readonly waiting: number; readonly certain: number; readonly doubtful: number; readonly nextAtMs: number | null };
   readonly openActions: readonly OpenActionFacts<Id>[];
   /** Tasks of jobs (check, recover) that are under way. */
   readonly jobsLeft: { readonly check: number; readonly recover: number };
@@ -88,10 +88,15 @@ export function planCluster<Id>(wanted: Wanted, observed: Observed<Id>, nowMs: n
   const remove = missing < 0 && observed.held === null ? Math.min(-missing, Math.max(0, observed.window - counts.deleting)) : 0;
   const settled = missing === 0 && unmade === 0 && counts.deleting === 0 && counts.updating === 0;
   const forget = wanted.deleting && standing === 0 && counts.deleting === 0;
-  const healable = wanted.deleting || observed.held !== null ? 0 : observed.patients.waiting;
+  const healing = !wanted.deleting && observed.held === null;
   const braked = applyBrake(
     wanted.desiredCapacity,
-    { waiting: healable, doubtful: observed.patients.doubtful, recovering: counts.recovering },
+    {
+      waiting: healing ? observed.patients.waiting : 0,
+      certain: healing ? observed.patients.certain : 0,
+      doubtful: observed.patients.doubtful,
+      recovering: counts.recovering,
+    },
     observed.brake,
     nowMs,
   );
@@ -138,9 +143,16 @@ function stepsOfActions<Id>(wanted: Wanted, observed: Observed<Id>, settled: boo
   return observed.openActions.flatMap((action): ClusterPlan<Id>["actions"][number][] => {
     const { id, done, failed, total } = action;
     const ending = endOfAction(action, wanted, observed, settled, forget, nowMs);
-    if (ending !== null) return [{ id, event: ending.event, reason: ending.reason, done: ending.event === "succeeded" ? total : done, failed }];
+    if (ending?.event === "succeeded") return [{ id, ...ending, done: total, failed: 0 }];
+    if (ending?.event === "failed") return [{ id, ...ending, done, failed: failedBy(action) }];
     return action.begun ? [] : [{ id, event: "begun", reason: null, done, failed }];
   });
+}
+
+/** Of a recovery: whoever was not recovered by its end. Members that could not be made are no failures of a job. */
+function failedBy<Id>(action: OpenActionFacts<Id>): number {
+  if (action.kind === "CLUSTER_RECOVER") return Math.max(0, action.total - action.done);
+  return action.kind === "CLUSTER_CHECK" || action.kind === "CLUSTER_DELETE" ? 0 : action.failed;
 }
 
 /** How an open action ends in this pass, if it does. */
@@ -161,8 +173,9 @@ function endOfAction<Id>(
     return reached;
   })();
   if (over) {
-    if (action.failed === 0) return { event: "succeeded", reason: null };
-    return { event: "failed", reason: `${action.failed} of ${action.total} members failed` };
+    const failed = failedBy(action);
+    if (failed === 0) return { event: "succeeded", reason: null };
+    return { event: "failed", reason: `${failed} of ${action.total} members failed` };
   }
   if (action.timeoutAtMs !== null && action.timeoutAtMs <= nowMs) return { event: "failed", reason: "TIMED_OUT" };
   return null;
