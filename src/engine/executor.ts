@@ -56,8 +56,14 @@ function verbOf(task: Pick<DueTask, "kind" | "params">): Verb | null {
   return task.params?.["stage"] === "make" ? "create" : "delete";
 }
 
-export function startExecutor(deps: ExecutorDeps): Loop {
+export interface Executor extends Loop {
+  /** Resolves when no driver call is under way. */
+  idle(): Promise<void>;
+}
+
+export function startExecutor(deps: ExecutorDeps): Executor {
   const calls = new Map<Driver, number>();
+  const running = new Set<Promise<void>>();
 
   const turn = async (): Promise<number> => {
     const { lanes, store } = deps;
@@ -78,15 +84,22 @@ export function startExecutor(deps: ExecutorDeps): Loop {
     const begun = await begin(deps, held, chosen);
     for (const call of begun) {
       calls.set(call.driver, (calls.get(call.driver) ?? 0) + 1);
-      void carryOut(deps, held, call).finally(() => {
+      const carried = carryOut(deps, held, call).finally(() => {
         calls.set(call.driver, (calls.get(call.driver) ?? 1) - 1);
+        running.delete(carried);
         loop.bell.ring();
       });
+      running.add(carried);
     }
     return 0;
   };
   const loop = startLoop({ name: "executor", timers: deps.store.runtime.timers, logger: deps.logger }, turn);
-  return loop;
+  return {
+    ...loop,
+    idle: async () => {
+      await Promise.all(running);
+    },
+  };
 }
 
 /** Groups due tasks into calls, within each driver's limits. */
@@ -173,6 +186,10 @@ async function carryOut(deps: ExecutorDeps, held: ReadonlyMap<number, bigint>, c
       report: what,
     });
   };
+  /** Broken off by ourselves: nothing is known and nothing is said; whoever owns the lane next does again what was begun. */
+  const letGo = (nodeId: NodeId): void => {
+    if (open.delete(nodeId)) deps.lanes.end(nodeId);
+  };
   const longest = Math.max(...call.tasks.map(({ profile }) => call.driver.timeoutMs(profile.sealed)));
   const context: CallContext = {
     installation: deps.installation,
@@ -181,15 +198,20 @@ async function carryOut(deps: ExecutorDeps, held: ReadonlyMap<number, bigint>, c
     deadlineMs: clock.monotonicMs() + longest,
   };
   try {
-    for await (const [nodeId, what] of outcomes(call, context)) report(nodeId, what);
+    for await (const [nodeId, what] of outcomes(call, context)) {
+      if (context.signal.aborted && what.kind === "failed" && what.error.class === "unknown") letGo(nodeId);
+      else report(nodeId, what);
+    }
     for (const nodeId of [...open.keys()]) {
-      // Broken off by ourselves: whoever owns the lane next does again what was begun.
-      if (context.signal.aborted) deps.lanes.end(nodeId);
+      if (context.signal.aborted) letGo(nodeId);
       else report(nodeId, failure("unknown", "NO_OUTCOME", "the driver gave no outcome"));
     }
   } catch (error) {
-    deps.logger.error({ driver: call.driver.type, verb: call.verb, error }, "a driver call broke off");
-    for (const nodeId of [...open.keys()]) report(nodeId, failure("unknown", "DRIVER_BROKE_OFF", "the driver's call broke off"));
+    if (!context.signal.aborted) deps.logger.error({ driver: call.driver.type, verb: call.verb, error }, "a driver call broke off");
+    for (const nodeId of [...open.keys()]) {
+      if (context.signal.aborted) letGo(nodeId);
+      else report(nodeId, failure("unknown", "DRIVER_BROKE_OFF", "the driver's call broke off"));
+    }
   }
 }
 

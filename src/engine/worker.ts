@@ -37,6 +37,9 @@ export interface WorkerDeps {
   readonly applicationName: string;
 }
 
+/** How long a driver may take to let go of its calls when the worker stops, ms: it is asked to return at once. */
+const graceMs = 5_000;
+
 export interface Worker {
   /** Lets go of its lanes at once, breaks off what it can, writes what has come, and ends. */
   stop(): Promise<void>;
@@ -101,6 +104,7 @@ export function startWorker(deps: WorkerDeps): Worker {
       await Promise.all([planner.stop(), executor.stop(), observer.stop(), prober.stop(), cleaner.stop(), collector.stop(), hosts.stop(), readBack.stop()]);
       // What was begun is broken off; outcomes that have come are still written, while the lanes are ours.
       calls.abort();
+      await Promise.race([executor.idle(), deps.runtime.timers.wait(graceMs)]);
       await outbox.stop();
       await membership.stop();
     },

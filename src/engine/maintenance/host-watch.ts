@@ -10,6 +10,7 @@ import { holdOrphanLanes, listReachedMembers, listSilentHosts, type SilentHost }
 import { checkLanes } from "../../store/lane.ts";
 import { noMemory, readMemory, saveSignals } from "../../store/node-memory.ts";
 import { lockNodes, saveNodes, subject } from "../../store/node-write.ts";
+import { setTasks } from "../../store/task.ts";
 import { type Store, transaction } from "../../store/transaction.ts";
 import type { LaneBook } from "../lane-book.ts";
 import { startLoop } from "../loop.ts";
@@ -62,6 +63,11 @@ async function loseMembers(store: Store, host: SilentHost, epoch: bigint): Promi
         node,
         patch: { status, statusReason: silent.message, health: verdict.status, healthReason: verdict.reason, healthMessage: verdict.message },
       })),
+    );
+    // Whoever hears the host again looks first: a step that was begun means nothing by then.
+    await setTasks(
+      tx.db,
+      lost.map(({ node }) => ({ node, kind: "INSPECT", dueAt: now })),
     );
     await saveSignals(
       tx.db,

@@ -101,9 +101,10 @@ export function startProber(deps: ProberDeps): Prober {
     else streaks.set(node.id, streak);
     const atMs = clock.wallMs();
     const starting = atMs - node.startedAt.getTime() < plan.startPeriodMs && node.health === "UNKNOWN";
-    // The first answer of a member that is starting is enough; later, as many as the profile asks for.
-    const well = result.ok && !steady && (starting || streak.successes === plan.successThreshold);
-    const sick = !result.ok && !starting && streak.failures === plan.failureThreshold;
+    // The first answer of a member that is starting is enough; later, as many as the profile asks for. Failures that proved nothing
+    // while it was starting count as soon as it no longer is.
+    const well = result.ok && !steady && (starting || streak.successes >= plan.successThreshold);
+    const sick = !result.ok && !starting && streak.failures >= plan.failureThreshold;
     if (well || sick) {
       deps.outbox.push({
         from: "watch",
