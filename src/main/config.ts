@@ -40,6 +40,8 @@ export interface Config {
   readonly limits: Limits;
   /** What our own processes and the members of `process` get of the environment. */
   readonly environment: BaseEnvironment;
+  /** What our own child processes get of it: that, and how Node.js behaves. Secrets travel another way (`part.ts`). */
+  readonly childEnvironment: Readonly<Record<string, string>>;
 }
 
 /** Where things are found and in which language; nothing that could be a secret. */
@@ -63,8 +65,7 @@ const inherited = [
   "PGSSLROOTCERT",
 ] as const;
 
-/** The environment of our own child processes: secrets travel another way (`part.ts`). */
-export function childEnvironment(env: Environment): Record<string, string> {
+function childEnvironment(env: Environment): Record<string, string> {
   const kept = inherited.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]]));
   return { ...Object.fromEntries(kept), ...baseEnvironment(env) };
 }
@@ -144,12 +145,14 @@ export interface ReadConfig {
   readonly config: Config;
   /** What is probably a slip of the pen, as sentences. */
   readonly warnings: readonly string[];
+  /** Secrets that stand in the environment, where other processes of this user can read them. */
+  readonly exposed: readonly string[];
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** @throws Complaint that names every mistake */
-export function readConfig(env: Environment, cwd: string = process.cwd()): ReadConfig {
+export function readConfig(env: Environment = process.env, cwd: string = process.cwd()): ReadConfig {
   const mistakes: string[] = [];
   const text = (name: keyof typeof own): string | null => textOf(env, name, mistakes);
   const take = <T>(name: keyof typeof own, parse: (text: string) => T | read.Wrong, fallback: T): T => {
@@ -177,6 +180,7 @@ export function readConfig(env: Environment, cwd: string = process.cwd()): ReadC
     logLevel: take("MUSTER_LOG_LEVEL", (given) => read.oneOf(given, logLevels), "info"),
     limits: readLimits(env, mistakes),
     environment: baseEnvironment(env),
+    childEnvironment: childEnvironment(env),
   };
   if (config.directUrl !== null && config.databaseUrl === null)
     mistakes.push("MUSTER_DIRECT_URL is set without DATABASE_URL: it names the same database past a pooler");
@@ -188,7 +192,8 @@ export function readConfig(env: Environment, cwd: string = process.cwd()): ReadC
         : `${mistakes.length} settings are wrong:\n${mistakes.map((mistake) => `  ${mistake}`).join("\n")}`,
     );
   }
-  return { config, warnings: warningsAbout(env) };
+  const exposed = settings.filter(({ name, secret }) => secret === true && (env[name] ?? "") !== "").map(({ name }) => name);
+  return { config, warnings: warningsAbout(env), exposed };
 }
 
 /** A variable's text, or that of the file which `<name>_FILE` names. Empty text counts as not set. */

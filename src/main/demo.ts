@@ -49,7 +49,6 @@ export async function runDemo(given: Config): Promise<number> {
     const logger = createLogger({ level: config.logLevel, process: "start", file: logFile });
     const installation = await startInstallation({
       config,
-      environment: process.env,
       command: "muster start --demo",
       runtime,
       logger,
@@ -120,9 +119,11 @@ async function show({ config, client, runtime, stop, url, token }: Show): Promis
 function suggest(display: Display, cluster: ClusterView | null): void {
   const victim = cluster?.members.find((member) => member.health === "HEALTHY" && member.pid !== null);
   if (cluster === null || victim === undefined) return;
-  if (cluster.healthy < cluster.desired) return display.hint(`${cluster.healthy} of ${cluster.desired} members are healthy. Ctrl-C ends everything.`);
+  const { healthy, desired } = cluster;
   display.hint(
-    `All ${cluster.desired} members are healthy. In another terminal, kill one and watch:  kill -9 ${victim.pid}     (Ctrl-C ends everything)`,
+    healthy < desired
+      ? `${healthy} of ${desired} members are healthy. Ctrl-C ends everything.`
+      : `All ${desired} members are healthy. In another terminal, kill one and watch:  kill -9 ${victim.pid}     (Ctrl-C ends everything)`,
   );
 }
 

@@ -36,7 +36,7 @@ const waitingMarkers = 1_000;
 const marks: Record<Verdict, string> = { good: "ok   ", note: "note ", wrong: "WRONG" };
 
 /** @returns the exit code: 1 where something is wrong */
-export async function runDoctor(environment: Readonly<Record<string, string | undefined>>): Promise<number> {
+export async function runDoctor(): Promise<number> {
   process.title = "muster doctor";
   const findings: Finding[] = [];
   const say: Say = (verdict, subject, sentence) => {
@@ -44,7 +44,7 @@ export async function runDoctor(environment: Readonly<Record<string, string | un
     process.stdout.write(`${marks[verdict]} ${subject.padEnd(12)} ${sentence.replaceAll("\n", `\n${" ".repeat(19)}`)}\n`);
   };
   checkNode(say);
-  const config = checkSettings(environment, say);
+  const config = checkSettings(say);
   if (config !== null) {
     const running = checkFolder(config, say);
     await checkPort(config, running, say);
@@ -62,18 +62,17 @@ function checkNode(say: Say): void {
   say(good ? "good" : "wrong", "program", `Muster ${musterVersion()} on Node.js ${process.versions.node}${good ? "" : "; it needs 20.19 or newer"}`);
 }
 
-function checkSettings(environment: Readonly<Record<string, string | undefined>>, say: Say): Config | null {
+function checkSettings(say: Say): Config | null {
   try {
-    const { config, warnings } = readConfig(environment);
+    const { config, warnings, exposed } = readConfig();
     say("good", "settings", "can be read");
     for (const warning of warnings) say("note", "settings", warning);
-    for (const name of ["DATABASE_URL", "MUSTER_DIRECT_URL", "MUSTER_SECRET_KEY", "MUSTER_ADMIN_TOKEN"]) {
-      if (environment[name])
-        say(
-          "note",
-          "settings",
-          `${name} stands in the environment, where other processes of this user can read it. ${name}_FILE names a file instead.`,
-        );
+    for (const name of exposed) {
+      say(
+        "note",
+        "settings",
+        `${name} stands in the environment, where other processes of this user can read it. ${name}_FILE names a file instead.`,
+      );
     }
     return config;
   } catch (error) {

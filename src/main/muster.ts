@@ -34,7 +34,7 @@ function program(): Command {
   muster
     .command("doctor")
     .description("check everything, and say what is wrong and what to do about it")
-    .action(async () => finish(await (await import("./doctor.ts")).runDoctor(process.env)));
+    .action(async () => finish(await (await import("./doctor.ts")).runDoctor()));
   const token = muster.command("token").description("API tokens");
   token
     .command("create")
@@ -54,7 +54,7 @@ function single(): Promise<typeof import("./single.ts")> {
 }
 
 function settings(): ReturnType<typeof readConfig>["config"] {
-  const { config, warnings } = readConfig(process.env);
+  const { config, warnings } = readConfig();
   for (const warning of warnings) process.stderr.write(`muster: ${warning}\n`);
   return config;
 }

@@ -14,7 +14,6 @@ export async function runStart(config: Config): Promise<number> {
   const stop = listenForStop();
   const installation = await startInstallation({
     config,
-    environment: process.env,
     command: "muster start",
     runtime: realRuntime(),
     logger: createLogger({ level: config.logLevel, process: "start", file: null }),

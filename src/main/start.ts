@@ -7,7 +7,7 @@ import type { ProcessPolicy } from "../commands/command.ts";
 import type { Logger, Runtime } from "../core/runtime.ts";
 import { isLoopback } from "../server/origin.ts";
 import { Interrupted } from "./complaint.ts";
-import { type Config, childEnvironment } from "./config.ts";
+import type { Config } from "./config.ts";
 import { hostIdOf, openDataFolder } from "./data-folder.ts";
 import { type Keys, prepareDatabase, prepareKeys } from "./database.ts";
 import { type Keeper, keepPart } from "./keeper.ts";
@@ -27,7 +27,6 @@ export interface Installation {
 
 export interface StartOptions {
   readonly config: Config;
-  readonly environment: Readonly<Record<string, string | undefined>>;
   /** As others see who holds the folder. */
   readonly command: string;
   readonly runtime: Runtime;
@@ -88,7 +87,6 @@ function endIfAsked(stop: StopSignal): void {
 /** Starts the API and the workers side by side and waits for all. Returns where the API is. */
 async function startParts(options: StartOptions, address: () => string, keys: Keys, keepers: Keeper[]): Promise<string> {
   const { config, runtime, logger } = options;
-  const environment = childEnvironment(options.environment);
   const hostId = hostIdOf(config.data);
   // Asked for "any port", the API keeps the one it got through all its lives.
   let port = config.port;
@@ -105,7 +103,14 @@ async function startParts(options: StartOptions, address: () => string, keys: Ke
     logFile: options.logFile,
   });
   const keep = (kind: PartKind, name: string, onReady: (at: string | null) => void): Keeper => {
-    const keeper = keepPart({ settings: () => settings(kind, name), environment, output: options.output, timers: runtime.timers, logger, onReady });
+    const keeper = keepPart({
+      settings: () => settings(kind, name),
+      environment: config.childEnvironment,
+      output: options.output,
+      timers: runtime.timers,
+      logger,
+      onReady,
+    });
     keepers.push(keeper);
     return keeper;
   };
