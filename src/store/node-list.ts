@@ -11,7 +11,7 @@ import type { JsonObject } from "../core/json.ts";
 import { type NodeStatus, nodeStatusCodec, taskKindCodes } from "../core/node.ts";
 import type { Database } from "./database.ts";
 import { type NodeRow, nodeColumns, type StoredNode, toNode } from "./node.ts";
-import { type Order, ordered, type Page, type PageRequest, pageOf, within } from "./page.ts";
+import { type Order, ordered, type Page, type PageRequest, pageOf, type Stretch, stretchOrder, stretchWithin, within } from "./page.ts";
 
 export interface NodeFilter {
   readonly ids?: readonly NodeId[] | null | undefined;
@@ -65,38 +65,68 @@ function unusualOnly(filter: NodeFilter): boolean {
 /** Where nodes are looked for: members of a cluster (an expression), or nodes without one. */
 type Place = { readonly cluster: RawBuilder<unknown> } | { readonly orphansOf: ProjectId };
 
-function standsAt(table: string, place: Place): RawBuilder<unknown> {
-  const column = sql.ref(`${table}.cluster_id`);
-  return "cluster" in place ? sql`${column} = ${place.cluster}` : sql`${column} is null and ${sql.ref(`${table}.project_id`)} = ${place.orphansOf}`;
+/** A place's rows in a table with an index over (cluster, …, id). */
+function stretchOf(table: string, id: string, place: Place, kind?: number): { readonly stretch: Stretch; readonly and: RawBuilder<unknown> } {
+  const at = (column: string): RawBuilder<unknown> => sql.ref(`${table}.${column}`);
+  const inner = kind === undefined ? [] : [{ column: at("kind"), value: sql`${kind}::smallint` }];
+  if ("cluster" in place) return { stretch: { parents: [{ column: at("cluster_id"), value: place.cluster }, ...inner], id: at(id) }, and: sql`` };
+  return { stretch: { parents: [{ column: at("project_id"), value: sql`${place.orphansOf}::uuid` }, ...inner], id: at(id) }, and: sql`and ${at("cluster_id")} is null` };
 }
 
-/** One page's rows (and the walk's last) of one place, as a subquery. */
+/** True where the candidates of an unusual filter need no second look at the node. */
+function candidatesAreExact(filter: NodeFilter): boolean {
+  const { status, health, roles, zones, hosts, metadata } = filter;
+  if (roles != null || zones != null || hosts != null || metadata != null) return false;
+  if (candidateTasks(filter).length === 0) return true;
+  return health == null && (status == null || status.includes("PLANNED") === status.includes("CREATING"));
+}
+
+/** How many rows are looked at for one page of one place. */
+function lengthOf(filter: NodeFilter, page: PageRequest, walk: number): number {
+  return unusualOnly(filter) && candidatesAreExact(filter) ? page.limit + 1 : walk;
+}
+
+/** Ids of nodes that an unusual filter may mean, from the narrow tables: the first `length` of each source. */
+function candidates(place: Place, filter: NodeFilter, page: PageRequest, length: number): RawBuilder<unknown> {
+  const { status, health } = filter;
+  const source = (table: "notable" | "task", kind?: number): RawBuilder<unknown> => {
+    const { stretch, and } = stretchOf("t", "node_id", place, kind);
+    const own: RawBuilder<unknown>[] = [];
+    if (table === "notable" && status != null) own.push(sql`and t.status = any(${status.map(nodeStatusCodec.code)}::smallint[])`);
+    if (table === "notable" && health != null) own.push(sql`and t.health = any(${health.map(healthStatusCodec.code)}::smallint[])`);
+    return sql`(select t.node_id from ${sql.ref(`muster.${table}`)} t where ${stretchWithin(stretch, page)} ${and} ${sql.join(own, sql` `)}
+                 order by ${stretchOrder(stretch, page.backward)} limit ${length})`;
+  };
+  return sql.join([source("notable"), ...candidateTasks(filter).map((kind) => source("task", kind))], sql` union all `);
+}
+
+/** One page's rows (and the last row that was looked at) of one place, as a subquery. */
 function pageAt(place: Place, filter: NodeFilter, page: PageRequest, walk: number): RawBuilder<unknown> {
   const match = matching(filter);
-  if (unusualOnly(filter) || filter.ids != null) {
-    const source =
-      filter.ids != null
-        ? sql``
-        : sql`and n.id in (
-            select t.node_id from muster.notable t where ${standsAt("t", place)}
-            union all
-            select t.node_id from muster.task t where ${standsAt("t", place)} and t.kind = any(${candidateTasks(filter)}::smallint[]))`;
-    return sql`
-      select ${nodeColumns}, true as hit, 0 as step from muster.node n
-       where ${standsAt("n", place)} ${source} ${match === null ? sql`` : sql`and ${match}`} ${within(byId, page)} ${ordered(byId, page)}`;
-  }
-  if (match === null) {
-    return sql`
-      select ${nodeColumns}, true as hit, 0 as step from muster.node n
-       where ${standsAt("n", place)} ${within(byId, page)} ${ordered(byId, page)}`;
-  }
+  const length = lengthOf(filter, page, walk);
   const direction = sql.raw(page.backward ? "desc" : "asc");
+  const { stretch, and } = stretchOf("n", "id", place);
+  const order = stretchOrder(stretch, page.backward);
+  if (filter.ids != null || match === null) {
+    return sql`
+      select ${nodeColumns}, true as hit, 0 as step from muster.node n
+       where ${stretchWithin(stretch, page)} ${and} ${match === null ? sql`` : sql`and ${match}`} order by ${order} limit ${page.limit + 1}`;
+  }
+  if (unusualOnly(filter)) {
+    const home = "cluster" in place ? sql`n.cluster_id = ${place.cluster}` : sql`n.cluster_id is null and n.project_id = ${place.orphansOf}`;
+    return sql`
+      select ${nodeColumns}, (${match} and ${home}) as hit, k.step from (
+        select m.node_id, row_number() over (order by m.node_id ${direction})::int as step from (${candidates(place, filter, page, length)}) m
+         order by m.node_id ${direction} limit ${length}) k
+       cross join lateral (select * from muster.node n where n.id = k.node_id limit 1) n
+       where (${match} and ${home}) or k.step = ${length} order by k.node_id ${direction} limit ${page.limit + 2}`;
+  }
   return sql`
     select w.* from (
       select n.*, ${match} as hit from (
-        select ${nodeColumns}, row_number() over (order by n.id ${direction})::int as step from muster.node n
-         where ${standsAt("n", place)} ${within(byId, page)} order by n.id ${direction} limit ${walk}) n
-    ) w where w.hit or w.step = ${walk} order by w.id ${direction} limit ${page.limit + 2}`;
+        select ${nodeColumns}, row_number() over (order by ${order})::int as step from muster.node n
+         where ${stretchWithin(stretch, page)} ${and} order by ${order} limit ${length}) n
+    ) w where w.hit or w.step = ${length} order by ${stretchOrder(stretchOf("w", "id", place).stretch, page.backward)} limit ${page.limit + 2}`;
 }
 
 /** A page from what a walk found. */
@@ -133,7 +163,7 @@ export async function listNodesOfClusters(
   return new Map(
     clusterIds.map((id) => {
       const own = grouped.get(id);
-      return [id, own === undefined ? nothing : pageOfWalk(own, page, walk)];
+      return [id, own === undefined ? nothing : pageOfWalk(own, page, lengthOf(filter, page, walk))];
     }),
   );
 }
@@ -153,13 +183,13 @@ export async function listNodes(db: Database, projectId: ProjectId, filter: Node
        ${filter.clusters == null ? sql`` : sql`and id = any(${filter.clusters}::uuid[])`} limit ${mergeLimit + 1}`.execute(db);
   const ids = clusters.rows.map((row) => row.id);
   const orphans = filter.orphan !== false && filter.clusters == null;
-  const bounded = filter.ids != null || unusualOnly(filter) || matching(filter) === null;
+  const bounded = filter.ids != null || (unusualOnly(filter) && candidatesAreExact(filter)) || matching(filter) === null;
   return bounded && ids.length <= mergeLimit ? listMerged(db, projectId, ids, orphans, filter, page) : listByWalk(db, projectId, orphans, filter, page);
 }
 
 async function listAt(db: Database, place: Place, filter: NodeFilter, page: PageRequest): Promise<Page<NodeRow>> {
   const { rows } = await sql<Walked>`/* node.list_orphans */ ${pageAt(place, filter, page, walkLimit)}`.execute(db);
-  return pageOfWalk(rows, page, walkLimit);
+  return pageOfWalk(rows, page, lengthOf(filter, page, walkLimit));
 }
 
 /** Exact: the first rows of each cluster, merged. */
@@ -177,7 +207,7 @@ async function listMerged(
     select n.* from (
       select l.* from unnest(${clusterIds}::uuid[]) as a(id) cross join lateral (${pageAt({ cluster: sql.ref("a.id") }, filter, page, walkLimit)}) l
       ${alone}
-    ) n ${ordered(byId, page)}`.execute(db);
+    ) n where n.hit ${ordered(byId, page)}`.execute(db);
   return pageOf(rows.map(toNode), page);
 }
 

@@ -62,6 +62,32 @@ export function ordered(order: Order, request: PageRequest): RawBuilder<unknown>
   return sql`order by ${first} ${order.id} ${direction} limit ${request.limit + 1}`;
 }
 
+/**
+ * Rows of one parent in the order of their ids, as a stretch of an index over (parent …, id). Written as ranges, not as equality: with
+ * `parent = x order by id` PostgreSQL may walk the ids of the whole table in search of the parent's.
+ */
+export interface Stretch {
+  readonly parents: readonly { readonly column: RawBuilder<unknown>; readonly value: RawBuilder<unknown> }[];
+  readonly id: RawBuilder<unknown>;
+}
+
+/** The stretch's condition, between the page's bounds. */
+export function stretchWithin({ parents, id }: Stretch, request: PageRequest): RawBuilder<unknown> {
+  const columns = parents.map(({ column }) => column);
+  const values = parents.map(({ value }) => value);
+  const bound = (key: Keyset | null, strict: ">" | "<"): RawBuilder<unknown> =>
+    key === null
+      ? sql`(${sql.join(columns)}) ${sql.raw(`${strict}=`)} (${sql.join(values)})`
+      : sql`(${sql.join([...columns, id])}) ${sql.raw(strict)} (${sql.join([...values, sql`${key.id}::uuid`])})`;
+  return sql`${bound(request.after, ">")} and ${bound(request.before, "<")}`;
+}
+
+/** `order by` of a stretch, without the words. */
+export function stretchOrder({ parents, id }: Stretch, backward: boolean): RawBuilder<unknown> {
+  const direction = sql.raw(backward ? "desc" : "asc");
+  return sql.join([...parents.map(({ column }) => column), id].map((column) => sql`${column} ${direction}`));
+}
+
 /** Cuts the row too many off and puts a backward page the right way round. */
 export function pageOf<Row>(rows: readonly Row[], request: PageRequest): Page<Row> {
   const more = rows.length > request.limit;
