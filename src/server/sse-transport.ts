@@ -46,9 +46,12 @@ export function useServerSentEvents(options: SseTransportOptions): Plugin<Server
       const resumed = lastEventId === null ? {} : stream.resume(lastEventId);
       setSubscribeFn((given) => subscribeFn({ ...given, document: stream.document, variableValues: { ...given.variableValues, ...resumed } }));
     },
-    onResultProcess({ request, setResultProcessor, serverContext }) {
+    onResultProcess({ request, result, setResultProcessor, serverContext }) {
       const { exchange } = serverContext;
-      if (!acceptsStream(request.headers.get("accept"))) return;
+      const accept = request.headers.get("accept");
+      if (!acceptsStream(accept)) return;
+      // Clients that can do both (urql) list both: a single result is plain JSON for them, a stream is for what streams.
+      if (!isStream(result) && acceptsJson(accept)) return;
       setResultProcessor((result, fetchAPI) => {
         if (Array.isArray(result)) throw new Error("batches are refused before they are executed");
         const frames = sseFrames(result, {
@@ -81,6 +84,14 @@ const streamHeaders = {
   // nginx would otherwise collect frames until its buffer is full.
   "x-accel-buffering": "no",
 } as const;
+
+function isStream(result: unknown): boolean {
+  return typeof result === "object" && result !== null && Symbol.asyncIterator in result;
+}
+
+function acceptsJson(accept: string | null): boolean {
+  return accept !== null && /application\/(?:graphql-response\+)?json/i.test(accept);
+}
 
 export function acceptsStream(accept: string | null | undefined): boolean {
   return accept?.toLowerCase().includes("text/event-stream") === true;
