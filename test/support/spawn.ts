@@ -37,6 +37,10 @@ export interface SpawnOptions {
   /** Nothing of the test's own environment but PATH and HOME is handed on. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** Runs as this user; takes root. */
+  readonly user?: { readonly uid: number; readonly gid: number };
+  /** Another installation than this one's dist/. */
+  readonly program?: string;
 }
 
 /** Processes that this test file started. */
@@ -47,7 +51,8 @@ process.on("exit", () => {
 
 export function spawnMuster(options: SpawnOptions): Muster {
   buildOnce();
-  const child = spawn(process.execPath, [program, ...options.args], {
+  const child = spawn(process.execPath, [options.program ?? program, ...options.args], {
+    ...options.user,
     cwd: options.cwd ?? tmpdir(),
     env: { PATH: process.env["PATH"], HOME: process.env["HOME"] ?? tmpdir(), ...options.env },
     stdio: ["ignore", "pipe", "pipe"],
@@ -144,6 +149,12 @@ export function sweep(folder: string): void {
     }
   }
   rmSync(join(folder, ".."), { recursive: true, force: true });
+}
+
+/** Builds dist/, where it is stale. */
+export function builtRoot(): string {
+  buildOnce();
+  return root;
 }
 
 /** Builds dist/ unless it is newer than every source. One run at a time: others wait for its lock to go. */
