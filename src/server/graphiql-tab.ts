@@ -35,7 +35,7 @@ query Overview {
   }
 }
 `,
-  `# Everything that happens from now on. Leave it running and use the other tabs.
+  `# Everything that happens from now on. Run it, then change something from a second browser window.
 subscription Events {
   events {
     occurredAt
@@ -106,16 +106,27 @@ mutation Grow {
   }
 }
 `,
-  `# Every change of a node's health, as it is seen.
-subscription Health {
-  nodeHealth {
-    occurredAt
-    nodeName
-    subject
-    previous
-    current
-    verdict
-    reason
+  `# The cluster as it is, again with every change. Grow it, or kill a member, from a second browser window.
+subscription Live {
+  cluster(by: { name: "try" }) {
+    status
+    desiredCapacity
+    nodeCounts {
+      total
+      active
+      healthy
+      unhealthy
+    }
+    nodes(first: 20) {
+      nodes {
+        name
+        status
+        health {
+          status
+          reason
+        }
+      }
+    }
   }
 }
 `,

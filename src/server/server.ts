@@ -4,6 +4,7 @@ import { buildSchema } from "../api/schema.ts";
 import type { Logger } from "../core/runtime.ts";
 import { TokenAuthenticator } from "./authenticate.ts";
 import { openDoor, type RunningServer } from "./door.ts";
+import { measureFeed } from "./feed-metrics.ts";
 import type { Metrics } from "./metrics.ts";
 import { storedTokens } from "./token-source.ts";
 
@@ -36,6 +37,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     hosts: options.hosts ?? [],
     ready: () => api.feed.ready,
   });
+  measureFeed(options.metrics.registry, api.feed);
   const stopping = new AbortController();
   const noting = tokens.note(runtime.timers, stopping.signal);
   return {

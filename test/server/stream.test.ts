@@ -168,6 +168,9 @@ describe("slow readers", () => {
       await write("slow", written, 50, text);
       written += 50;
     }
+    const metrics = await (await fetch(`${api.url}/metrics`)).text();
+    expect(metrics).toContain(`muster_feed_slow_streams_ended ${endedBefore + 1}`);
+    expect(metrics).toContain("muster_feed_ready 1");
     client.socket.resume();
     const error = await client.until(({ type }) => type === "error");
     expect(error).toMatchObject({ id: "slow", payload: [{ extensions: { code: "SLOW_CONSUMER", cursor: expect.any(String) } }] });
