@@ -17,6 +17,13 @@ export interface Asker {
   readonly projectId?: ProjectId;
 }
 
+/** What a subscriber holds. */
+export interface Frames<Data> {
+  [Symbol.asyncIterator](): Frames<Data>;
+  next(): Promise<IteratorResult<Data, undefined>>;
+  return(): Promise<IteratorResult<Data, undefined>>;
+}
+
 export interface Stage {
   readonly world: World;
   readonly schema: GraphQLSchema;
@@ -37,7 +44,7 @@ export interface Stage {
     document: TypedDocumentNode<Data, Variables>,
     variables: Variables,
     asker?: Asker,
-  ): Promise<AsyncGenerator<Data, void, void>>;
+  ): Promise<Frames<Data>>;
   /** Why a subscription does not begin. */
   refusedStream(text: string, variables?: Record<string, unknown>, asker?: Asker): Promise<readonly GraphQLError[]>;
   stop(options?: StopOptions): Promise<void>;
@@ -117,8 +124,21 @@ function hasData<Data>(result: ExecutionResult): result is ExecutionResult & { d
   return result.data !== null && result.data !== undefined;
 }
 
-async function* frames<Data>(source: AsyncGenerator<ExecutionResult, void, void>): AsyncGenerator<Data, void, void> {
-  for await (const result of source) yield dataOf<Data>(result);
+/** Not a generator of its own: its `return` must reach the source while that waits, as a transport's does. */
+function frames<Data>(source: AsyncGenerator<ExecutionResult, void, void>): Frames<Data> {
+  return {
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+    next: async () => {
+      const { done, value } = await source.next();
+      return done === true ? { done, value: undefined } : { done: false, value: dataOf<Data>(value) };
+    },
+    return: async () => {
+      await source.return();
+      return { done: true, value: undefined };
+    },
+  };
 }
 
 /** A database that notes the names of the statements it is given. */
