@@ -124,6 +124,8 @@ describe("process", () => {
     mkdirSync(join(folder.dataDir, "it's here"));
     const there = await create({ ...sleeperSpec, cwd: join(folder.dataDir, "it's here") });
     expect(readlinkSync(`/proc/${there.physicalId}/cwd`)).toBe(join(folder.dataDir, "it's here"));
+    const relative = await create({ ...sleeperSpec, cwd: "it's here" });
+    expect(readlinkSync(`/proc/${relative.physicalId}/cwd`)).toBe(join(folder.dataDir, "it's here"));
     const nowhere = await create(sleeperSpec);
     expect(readlinkSync(`/proc/${nowhere.physicalId}/cwd`)).toBe(folder.dataDir);
   });

@@ -41,6 +41,11 @@ export function isRunning(record: MemberRecord, incarnation: string): boolean {
   return sight !== null && sight.startTicks === record.startTicks && lives(sight);
 }
 
+/** Whether it has become its command, or is about to in its next step: until then it is a shell in the group of its shim. */
+export function hasOwnSession(record: MemberRecord): boolean {
+  return sightOf(record.pid)?.session === record.pid;
+}
+
 /** All processes of the machine. Listing them costs milliseconds, so members that end at the same time share a list. */
 export interface ProcessTable {
   /** A list that was begun after it was asked for: an older one could miss what has been started since. */

@@ -66,7 +66,11 @@ const form = z.strictObject({
     .default({})
     .meta({ writeOnly: true, description: "Its environment beside PATH, HOME, LANG and TMPDIR. Kept secret. May hold placeholders." }),
   publicEnv: environment.default({}).meta({ description: "The same, but readable." }),
-  cwd: text.min(1).nullable().default(null).meta({ description: "Where it runs; null: where Muster was started." }),
+  cwd: text
+    .min(1)
+    .nullable()
+    .default(null)
+    .meta({ description: "Where it runs; relative ones begin where Muster was started, which is also the default." }),
   ports: z.array(portName).max(32).default([]).meta({ description: "Names of ports on 127.0.0.1 that are handed out to each member." }),
   health: health.nullable().default(null).meta({ description: "How to ask whether it works; null: it works while it runs." }),
   stop: stop.default({ signal: "SIGTERM", graceMs: 5_000 }),

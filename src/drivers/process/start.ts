@@ -6,7 +6,7 @@ import { encodeId } from "../../core/ids.ts";
 import type { CallContext, DriverNode, Made, NodeAddress } from "../driver.ts";
 import { CallFailed } from "../outcome-stream.ts";
 import { endedError, endingOf } from "./ending.ts";
-import { isRunning, killRemains } from "./liveness.ts";
+import { hasOwnSession, isRunning, killRemains } from "./liveness.ts";
 import { removeLog } from "./log.ts";
 import { claimPorts, releasePorts } from "./port.ts";
 import { type Fence, type MemberRecord, portsText } from "./record.ts";
@@ -50,8 +50,15 @@ export async function startMember(world: ProcessWorld, node: DriverNode, context
   }
   const ours = fence.kind === "member" && fence.token === token;
   if (!ours) await releasePorts(world.state, ports.values());
+  await standing(world, fence, signal);
   if (ours) await Promise.race([ended, world.timers.wait(world.settleMs, signal)]);
   return answerFor(world, node, fence, signal);
+}
+
+/** Waits until the member has become its command, or is gone: on a busy machine that takes a while, and only then its settling begins. */
+async function standing(world: ProcessWorld, fence: Fence, signal: AbortSignal): Promise<void> {
+  if (fence.kind === "closed") return;
+  while (isRunning(fence, world.incarnation) && !hasOwnSession(fence) && !signal.aborted) await world.timers.wait(glanceMs, signal);
 }
 
 /** What is found under an epoch that has a fence: the running member, as made; or why there is none. */

@@ -1,4 +1,5 @@
 /** What the parts of the `process` driver share: handed in once, by `index.ts`. */
+import { resolve } from "node:path";
 import type { DriverDeps, DriverNode } from "../driver.ts";
 import type { ProcessTable } from "./liveness.ts";
 import type { ProcessSpec } from "./spec.ts";
@@ -46,7 +47,7 @@ export function render(world: ProcessWorld, node: DriverNode, spec: ProcessSpec,
   return {
     command: spec.command.map((word) => fill(word, values)),
     environment,
-    cwd: spec.cwd === null ? world.cwd : fill(spec.cwd, values),
+    cwd: spec.cwd === null ? world.cwd : resolve(world.cwd, fill(spec.cwd, values)),
     // A value that is nothing but a port or a name is no secret, and would blot out what people need to read.
     secrets: Object.values(spec.env)
       .filter((value) => literalPart(value).trim() !== "")

@@ -172,11 +172,12 @@ async function* outcomesWhenDue<T>(
 }
 
 function membersOf(nodes: readonly DriverNode[], context: CallContext, operation: "create" | "delete" | "inspect"): Member[] {
-  // A profile's nodes share one spec object: it is read once per batch.
-  const specs = new Map<DriverNode["spec"], SimSpec>();
+  // Most nodes of a batch are of one profile, and checking a spec costs more than all the rest: each is read once.
+  const specs = new Map<string, SimSpec>();
   return nodes.map((node) => {
-    const spec = specs.get(node.spec) ?? readSimSpec(node.spec);
-    specs.set(node.spec, spec);
+    const text = JSON.stringify(node.spec);
+    const spec = specs.get(text) ?? readSimSpec(node.spec);
+    specs.set(text, spec);
     return memberOf(node, context, operation, spec);
   });
 }
