@@ -17,7 +17,7 @@ import {
 import type { ActionId, ClusterId, NodeId, ProjectId } from "../core/ids.ts";
 import type { JsonObject } from "../core/json.ts";
 import type { Database } from "./database.ts";
-import { type Order, ordered, type Page, type PageRequest, pageOf, within } from "./page.ts";
+import { mergePages, type Order, ordered, type Page, type PageRequest, pageOf, type Stretch, stretchOrder, stretchWithin, within } from "./page.ts";
 
 export interface ActionRow {
   readonly id: ActionId;
@@ -157,22 +157,38 @@ function openOnly(filter: ActionFilter): boolean {
 
 type Walked = Stored & { readonly hit: boolean | null; readonly step: number };
 
-/** One page's rows (and the walk's last) among those that `place` names. */
-function pageAt(place: RawBuilder<unknown>, filter: ActionFilter, page: PageRequest, walk: number): RawBuilder<unknown> {
+/** Whose actions: one parent's, by the column and index that name it. */
+interface Place {
+  readonly column: "project_id" | "cluster_id" | "node_id";
+  readonly value: RawBuilder<unknown>;
+  readonly projectId: ProjectId;
+}
+
+/** One page's rows (and the walk's last) of one place. */
+function pageAt(place: Place, filter: ActionFilter, page: PageRequest, walk: number): RawBuilder<unknown> {
   const open = openOnly(filter);
   const match = matching(filter);
-  const found = sql`select ${columns}, ${reached}`;
-  const range = sql`${place} ${open ? sql`and a.finished_at is null` : sql``} ${within(byId, page)}`;
-  if (open || match === null) {
-    return sql`${found}, true as hit, 0 as step from muster.action a ${totals} where ${range} ${match === null ? sql`` : sql`and ${match}`} ${ordered(byId, page)}`;
+  const stretch = (table: string): Stretch => ({ parents: [{ column: sql.ref(`${table}.${place.column}`), value: place.value }], id: sql.ref(`${table}.id`) });
+  const order = stretchOrder(stretch("a"), page.backward);
+  const own = place.column === "project_id" ? sql`` : sql`and a.project_id = ${place.projectId}`;
+  const range = sql`${stretchWithin(stretch("a"), page)} ${own}`;
+  if (open) {
+    // By the index of the unfinished: equality, for it has no project.
+    const parent = sql`${sql.ref(`a.${place.column}`)} = ${place.value} ${own}`;
+    return sql`
+      select ${columns}, ${reached}, true as hit, 0 as step from muster.action a ${totals}
+       where a.finished_at is null and ${parent} ${match === null ? sql`` : sql`and ${match}`} ${within(byId, page)} ${ordered(byId, page)}`;
   }
-  const direction = sql.raw(page.backward ? "desc" : "asc");
+  if (match === null) {
+    return sql`select ${columns}, ${reached}, true as hit, 0 as step from muster.action a ${totals} where ${range} order by ${order} limit ${page.limit + 1}`;
+  }
   return sql`
-    ${found}, a.hit, a.step from (
-      select a.*, ${match} as hit from (
-        select ${columns}, row_number() over (order by a.id ${direction})::int as step from muster.action a
-         where ${range} order by a.id ${direction} limit ${walk}) a
-    ) a ${totals} where a.hit or a.step = ${walk} order by a.id ${direction} limit ${page.limit + 2}`;
+    select ${columns}, ${reached}, a.hit, a.step from (
+      select w.* from (
+        select a.*, ${match} as hit from (
+          select ${columns}, row_number() over (order by ${order})::int as step from muster.action a where ${range} order by ${order} limit ${walk}) a
+      ) w where w.hit or w.step = ${walk} order by ${stretchOrder(stretch("w"), page.backward)} limit ${page.limit + 2}
+    ) a ${totals} order by a.step`;
 }
 
 function pageOfWalk(rows: readonly Walked[], page: PageRequest, walk: number): Page<ActionRow> {
@@ -187,20 +203,15 @@ function pageOfWalk(rows: readonly Walked[], page: PageRequest, walk: number): P
 
 /** A page of a project's actions, by id: oldest first. */
 export async function listActions(db: Database, projectId: ProjectId, filter: ActionFilter, page: PageRequest): Promise<Page<ActionRow>> {
-  const subject =
-    filter.nodes != null
-      ? sql`a.node_id = any(${filter.nodes}::uuid[]) and`
-      : filter.clusters != null
-        ? sql`a.cluster_id = any(${filter.clusters}::uuid[]) and`
-        : sql``;
   const { nodes, clusters, ...rest } = filter;
-  // What the place already says must hold of rows only where both are given.
-  const residual = nodes != null && clusters != null ? { ...rest, clusters } : rest;
-  const { rows } = await sql<Walked>`/* action.list */ ${pageAt(sql`${subject} a.project_id = ${projectId}`, residual, page, walkLimit)}`.execute(db);
+  if (nodes != null) return mergePages([...(await listActionsOf(db, projectId, "node", nodes, { ...rest, clusters }, page)).values()], page);
+  if (clusters != null) return mergePages([...(await listActionsOf(db, projectId, "cluster", clusters, rest, page)).values()], page);
+  const place: Place = { column: "project_id", value: sql`${projectId}::uuid`, projectId };
+  const { rows } = await sql<Walked>`/* action.list */ ${pageAt(place, rest, page, walkLimit)}`.execute(db);
   return pageOfWalk(rows, page, walkLimit);
 }
 
-/** The same page of the actions of each of many clusters or nodes, in one statement. */
+/** The same page of the actions of each of many clusters (on the whole and on members) or nodes, in one statement. */
 export async function listActionsOf<Parent extends ClusterId | NodeId>(
   db: Database,
   projectId: ProjectId,
@@ -210,11 +221,10 @@ export async function listActionsOf<Parent extends ClusterId | NodeId>(
   page: PageRequest,
 ): Promise<Map<Parent, Page<ActionRow>>> {
   const walk = Math.max(page.limit + 1, Math.floor(walkLimit / Math.max(1, parents.length)));
-  const column = sql.ref(subject === "cluster" ? "a.cluster_id" : "a.node_id");
+  const place: Place = { column: subject === "cluster" ? "cluster_id" : "node_id", value: sql.ref("p.parent"), projectId };
   const { rows } = await sql<Walked & { readonly parent: Parent }>`
     /* action.list_of */
-    select p.id as parent, l.* from unnest(${parents}::uuid[]) as p(id)
-     cross join lateral (${pageAt(sql`${column} = p.id and a.project_id = ${projectId}`, filter, page, walk)}) l`.execute(db);
+    select p.parent, l.* from unnest(${parents}::uuid[]) as p(parent) cross join lateral (${pageAt(place, filter, page, walk)}) l`.execute(db);
   const grouped = new Map<Parent, (typeof rows)[number][]>(parents.map((parent) => [parent, []]));
   for (const row of rows) grouped.get(row.parent)?.push(row);
   return new Map([...grouped].map(([parent, own]) => [parent, pageOfWalk(own, page, walk)]));

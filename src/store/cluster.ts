@@ -4,7 +4,7 @@ import { type ClusterStatus, clusterStatusCodec, clusterStatusCodes, type Condit
 import type { ActionId, ClusterId, ProfileId, ProjectId } from "../core/ids.ts";
 import type { JsonObject } from "../core/json.ts";
 import type { Database } from "./database.ts";
-import { type Keyset, type Order, ordered, type Page, type PageRequest, pageOf, pagesByParent, within } from "./page.ts";
+import { type Keyset, type Order, ordered, type Page, type PageRequest, pageOf, pagesByParent, type Stretch, stretchOrder, stretchWithin, within } from "./page.ts";
 
 export interface ClusterRow {
   readonly id: ClusterId;
@@ -172,10 +172,20 @@ function matching(filter: ClusterFilter): RawBuilder<unknown> {
 
 export async function listClusters(db: Database, projectId: ProjectId, filter: ClusterFilter, orderBy: ClusterOrder, page: PageRequest): Promise<Page<ClusterRow>> {
   const order: Order = { by: orderColumns[orderBy.field], id: sql.ref("c.id"), descending: orderBy.descending };
+  const stretch: Stretch = { parents: [{ column: sql.ref("c.project_id"), value: sql`${projectId}::uuid` }], id: sql.ref("c.id") };
+  const backward = page.backward !== orderBy.descending;
+  // In a descending order what comes after has smaller ids.
+  const bounds = orderBy.descending ? { ...page, after: page.before, before: page.after } : page;
+  const range =
+    order.by === null
+      ? sql`${stretchWithin(stretch, bounds)} ${matching(filter)} order by ${stretchOrder(stretch, backward)} limit ${page.limit + 1}`
+      : sql`c.project_id = ${projectId} ${matching(filter)} ${within(order, page)} ${ordered(order, page)}`;
   const { rows } = await sql<Stored>`
     /* cluster.list */
-    select ${clusterColumns} from muster.cluster c join muster.cluster_state s on s.cluster_id = c.id
-     where c.project_id = ${projectId} ${matching(filter)} ${within(order, page)} ${ordered(order, page)}`.execute(db);
+    select ${clusterColumns} from muster.cluster c
+     -- The limit changes nothing but the plan: each state is looked up, the table is never read whole.
+     cross join lateral (select * from muster.cluster_state where cluster_id = c.id limit 1) s
+     where ${range}`.execute(db);
   return pageOf(rows.map(toCluster), page);
 }
 

@@ -41,9 +41,11 @@ export async function takeDue(db: Database, lanes: readonly number[], limit: num
     update muster.cluster_due d
        set due_at = date_trunc('milliseconds', clock_timestamp()) + make_interval(secs => ${leaseMs}::float8 / 1000)
      where d.cluster_id = any(array(
-             select cluster_id from muster.cluster_due
-              where lane = any(${lanes}::int[]) and due_at <= clock_timestamp()
-              order by due_at limit ${limit}))
+             select c.cluster_id from unnest(${lanes}::int[]) as l(lane)
+              cross join lateral (
+                select cluster_id, due_at from muster.cluster_due
+                 where lane = l.lane and due_at <= (select clock_timestamp()) order by due_at limit ${limit}) c
+              order by c.due_at limit ${limit}))
        and d.due_at <= clock_timestamp()
     returning cluster_id, project_id, lane, due_at`.execute(db);
   return rows.map((row) => ({ clusterId: row.cluster_id, projectId: row.project_id, lane: row.lane, leasedUntil: row.due_at }));

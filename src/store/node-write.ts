@@ -131,10 +131,9 @@ export async function lockNodes(db: Database, ids: readonly NodeId[]): Promise<N
   if (ids.length === 0) return [];
   const { rows } = await sql<Row>`
     /* node.lock */
-    select n.id, n.project_id, n.cluster_id, c.name as cluster_name, n.profile_id, n.lane, n.host_id, n.index, n.name, n.status, n.status_reason,
+    select n.id, n.project_id, n.cluster_id, (select c.name from muster.cluster c where c.id = n.cluster_id) as cluster_name, n.profile_id, n.lane, n.host_id, n.index, n.name, n.status, n.status_reason,
            n.health, n.epoch, n.physical_id, n.addresses, n.placement, n.action_id, n.started_at
       from muster.node n
-      left join muster.cluster c on c.id = n.cluster_id
      where n.id = any(${[...ids].sort()}::uuid[])
      order by n.id
        for no key update of n`.execute(db);

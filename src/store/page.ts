@@ -103,3 +103,25 @@ export function pagesByParent<Parent, Row>(parents: readonly Parent[], rows: rea
   for (const row of rows) grouped.get(parentOf(row))?.push(row);
   return new Map([...grouped].map(([parent, own]) => [parent, pageOf(own, page)]));
 }
+
+/**
+ * One page, by id, of what several parents' pages of the same request hold. Where one parent's walk stopped early, nothing beyond
+ * that place is known to be next.
+ */
+export function mergePages<Row extends { readonly id: string }>(pages: readonly Page<Row>[], request: PageRequest): Page<Row> {
+  const { backward, limit } = request;
+  const isBefore = (a: string, b: string): boolean => (backward ? a > b : a < b);
+  let stop: string | null = null;
+  for (const { stoppedAt } of pages) if (stoppedAt !== undefined && (stop === null || isBefore(stoppedAt.id, stop))) stop = stoppedAt.id;
+  const more = pages.some((page) => (backward ? page.hasPrevious : page.hasNext));
+  const rows = pages
+    .flatMap((page) => page.rows)
+    .filter((row) => stop === null || !isBefore(stop, row.id))
+    .sort((a, b) => (isBefore(a.id, b.id) ? -1 : 1));
+  const kept = rows.slice(0, limit);
+  const beyond = more || rows.length > limit;
+  const stoppedAt = stop !== null && kept.length < limit ? { stoppedAt: { id: stop } } : {};
+  return backward
+    ? { rows: kept.reverse(), hasNext: request.before !== null, hasPrevious: beyond, ...stoppedAt }
+    : { rows: kept, hasNext: beyond, hasPrevious: request.after !== null, ...stoppedAt };
+}

@@ -60,14 +60,22 @@ export async function listProbes(db: Database, lanes: readonly number[], fromMs:
       (select interval_ms from muster.probe order by interval_ms limit 1)
       union all
       select (select p.interval_ms from muster.probe p where p.interval_ms > i.ms order by p.interval_ms limit 1) from intervals i where i.ms is not null),
+    starts as (
+      select ms, (${fromMs}::bigint % ms)::int as at from intervals where ms is not null),
+    -- The span may go over the interval's end: then its rest lies at the beginning.
     spans as (
-      select ms, (${fromMs}::bigint % ms)::int as at from intervals where ms is not null)
-    select ${columns}, ((p.phase_ms - s.at + s.ms) % s.ms) as in_ms
+      select ms, at, at as lowest, at::bigint + ${spanMs}::int - 1 as highest from starts
+      union all
+      select ms, at, 0, least(at, at::bigint + ${spanMs}::int - ms) - 1 from starts)
+    select ${columns}, ((p.phase_ms::bigint - s.at + s.ms) % s.ms)::int as in_ms
       from spans s
-      join muster.probe p on p.interval_ms = s.ms and p.lane = any(${lanes}::int[])
-       and (p.phase_ms between s.at and s.at + ${spanMs}::int - 1 or p.phase_ms < s.at + ${spanMs}::int - s.ms)
-      join muster.node n on n.id = p.node_id
-     where ${running}`.execute(db);
+      cross join unnest(${lanes}::int[]) as l(lane)
+      -- Limits that nothing reaches: without them PostgreSQL may read every probe, or every node, at once.
+      cross join lateral (
+        select * from muster.probe
+         where lane = l.lane and interval_ms = s.ms and phase_ms between s.lowest and s.highest order by phase_ms limit 1000000) p
+      cross join lateral (select * from muster.node where id = p.node_id limit 1) n
+     where s.highest >= s.lowest and ${running}`.execute(db);
   return rows.map(toProbed);
 }
 

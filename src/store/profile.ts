@@ -6,7 +6,7 @@ import { sql } from "kysely";
 import type { ProfileId, ProjectId } from "../core/ids.ts";
 import type { JsonObject } from "../core/json.ts";
 import type { Database } from "./database.ts";
-import { type Order, ordered, type Page, type PageRequest, pageOf, within } from "./page.ts";
+import { type Page, type PageRequest, pageOf, type Stretch, stretchOrder, stretchWithin } from "./page.ts";
 import { maskSpec } from "./vault.ts";
 
 export interface ProfileRow {
@@ -74,7 +74,7 @@ export interface ProfileFilter {
   readonly allRevisions?: boolean | null | undefined;
 }
 
-const byId: Order = { by: null, id: sql.ref("p.id"), descending: false };
+const stretchOf = (projectId: ProjectId): Stretch => ({ parents: [{ column: sql.ref("p.project_id"), value: sql`${projectId}::uuid` }], id: sql.ref("p.id") });
 
 export async function listProfiles(db: Database, projectId: ProjectId, filter: ProfileFilter, page: PageRequest): Promise<Page<ProfileRow>> {
   const newest =
@@ -86,7 +86,8 @@ export async function listProfiles(db: Database, projectId: ProjectId, filter: P
   const { rows } = await sql<Stored>`
     /* profile.list */
     select ${columns} from muster.profile p
-     where p.project_id = ${projectId} ${newest} ${named} ${typed} ${within(byId, page)} ${ordered(byId, page)}`.execute(db);
+     where ${stretchWithin(stretchOf(projectId), page)} ${newest} ${named} ${typed}
+     order by ${stretchOrder(stretchOf(projectId), page.backward)} limit ${page.limit + 1}`.execute(db);
   return pageOf(rows.map(toProfile), page);
 }
 

@@ -110,15 +110,20 @@ interface DueRow {
  * @param limit rows at most
  */
 export async function listDueTasks(db: Database, lanes: readonly number[], inFlight: readonly NodeId[], limit: number): Promise<DueTask[]> {
+  // Each lane is walked down its index, and no further than is needed: a volatile clock or one list of lanes would have PostgreSQL read all tasks.
+  const perLane = 16 + 4 * Math.ceil(limit / Math.max(1, lanes.length));
   const { rows } = await sql<DueRow>`
     /* task.due */
-    select t.node_id, t.project_id, t.cluster_id, c.name as cluster_name, t.lane, t.kind, t.attempt, t.begun_by, t.params,
+    select t.node_id, t.project_id, t.cluster_id, (select c.name from muster.cluster c where c.id = t.cluster_id) as cluster_name,
+           t.lane, t.kind, t.attempt, t.begun_by, t.params,
            n.name, n.index, n.profile_id, n.host_id, n.status, n.epoch, n.physical_id, n.addresses
-      from (select * from muster.task
-             where lane = any(${lanes}::int[]) and due_at <= clock_timestamp() and node_id <> all(${inFlight}::uuid[])
-             order by due_at limit ${limit}) t
-      join muster.node n on n.id = t.node_id
-      left join muster.cluster c on c.id = t.cluster_id`.execute(db);
+      from (select d.* from unnest(${lanes}::int[]) as l(lane)
+             cross join lateral (
+               select * from muster.task
+                where lane = l.lane and due_at <= (select clock_timestamp()) and node_id <> all(${inFlight}::uuid[])
+                order by due_at limit ${perLane}) d
+             order by d.due_at limit ${limit}) t
+      cross join lateral (select * from muster.node where id = t.node_id limit 1) n`.execute(db);
   return rows.map((row) => ({
     nodeId: row.node_id,
     projectId: row.project_id,

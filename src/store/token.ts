@@ -10,7 +10,7 @@ import type { ProjectId, TokenId } from "../core/ids.ts";
 import { type Principal, type Role, roleCodec } from "../core/principal.ts";
 import type { Entropy } from "../core/runtime.ts";
 import type { Database } from "./database.ts";
-import { type Order, ordered, type Page, type PageRequest, pageOf, within } from "./page.ts";
+import { type Page, type PageRequest, pageOf, type Stretch, stretchOrder, stretchWithin } from "./page.ts";
 
 const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const randomLength = 32;
@@ -136,13 +136,14 @@ export async function findTokenByName(db: Database, projectId: ProjectId, name: 
   return row === undefined ? null : toToken(row);
 }
 
-const byId: Order = { by: null, id: sql.ref("t.id"), descending: false };
+const stretchOf = (projectId: ProjectId): Stretch => ({ parents: [{ column: sql.ref("t.project_id"), value: sql`${projectId}::uuid` }], id: sql.ref("t.id") });
 
 /** The tokens of a project, revoked ones as well. */
 export async function listTokens(db: Database, projectId: ProjectId, page: PageRequest): Promise<Page<TokenRow>> {
   const { rows } = await sql<Stored>`
     /* token.list */
-    select ${columns} from muster.token t where t.project_id = ${projectId} ${within(byId, page)} ${ordered(byId, page)}`.execute(db);
+    select ${columns} from muster.token t where ${stretchWithin(stretchOf(projectId), page)}
+     order by ${stretchOrder(stretchOf(projectId), page.backward)} limit ${page.limit + 1}`.execute(db);
   return pageOf(rows.map(toToken), page);
 }
 

@@ -126,3 +126,52 @@ export async function endBackends(db: Database, applicationName: string): Promis
     select pg_terminate_backend(pid) from pg_stat_activity
      where application_name = ${applicationName} and datname = current_database() and pid <> pg_backend_pid()`.execute(db);
 }
+
+/** A worker as the API shows it. */
+export interface WorkerRow {
+  readonly id: WorkerId;
+  /** The machine's name. */
+  readonly host: string;
+  readonly pid: number;
+  readonly version: string;
+  readonly startedAt: Date;
+  readonly lastHeartbeatAt: Date;
+  /** Steps begun in its lanes and not finished, counted up to 10,000. */
+  readonly tasksHeld: number;
+  readonly draining: boolean;
+}
+
+export async function listWorkers(db: Database): Promise<WorkerRow[]> {
+  return readWorkers(db, null);
+}
+
+export async function getWorkersByIds(db: Database, ids: readonly WorkerId[]): Promise<Map<WorkerId, WorkerRow>> {
+  return new Map((await readWorkers(db, ids)).map((row) => [row.id, row]));
+}
+
+async function readWorkers(db: Database, ids: readonly WorkerId[] | null): Promise<WorkerRow[]> {
+  const { rows } = await sql<{ id: WorkerId; host: string; pid: number; version: string; started_at: Date; heartbeat_at: Date; draining: boolean; held: bigint }>`
+    /* worker.list */
+    select w.id, h.name as host, w.pid, w.version, w.started_at, w.heartbeat_at, w.draining, t.held
+      from muster.worker w
+      join muster.host h on h.id = w.host_id
+      cross join lateral (
+        -- What is begun has its deadline soon: of each lane, those that come first are looked at.
+        select least(10000, count(*) filter (where begun.begun_by <> 0)) as held from (
+          select b.begun_by from muster.lane l
+           cross join lateral (
+             select begun_by from muster.task where lane = l.id and due_at < (select clock_timestamp()) + interval '15 minutes' order by due_at limit 200) b
+           where l.owner = w.id) begun) t
+     where ${ids === null} or w.id = any(${ids ?? []}::uuid[])
+     order by w.id`.execute(db);
+  return rows.map((row) => ({
+    id: row.id,
+    host: row.host,
+    pid: row.pid,
+    version: row.version,
+    startedAt: row.started_at,
+    lastHeartbeatAt: row.heartbeat_at,
+    draining: row.draining,
+    tasksHeld: Number(row.held),
+  }));
+}
