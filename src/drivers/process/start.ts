@@ -19,7 +19,7 @@ import { findProgram, isFolder, standardPath } from "./tool.ts";
 import { type ProcessWorld, type Rendered, render } from "./world.ts";
 
 /** How often the folder is looked at while a member starts or ends, ms: far below what it takes to start anything. */
-export const glanceMs = 5;
+const glanceMs = 5;
 /** How long the shim may take to write the exit code of a process that is gone, ms. */
 const exitCodeMs = 2_000;
 

@@ -67,7 +67,7 @@ async function removeLife(world: ProcessWorld, life: Pick<DriverNode, "id" | "ep
 }
 
 /** Signals the process group, waits for its grace, kills what is left. Resolves when nothing runs any more. */
-export async function stopProcess(world: ProcessWorld, record: MemberRecord, stop: Stop, signal: AbortSignal): Promise<void> {
+async function stopProcess(world: ProcessWorld, record: MemberRecord, stop: Stop, signal: AbortSignal): Promise<void> {
   if (isRunning(record, world.incarnation)) {
     signalGroup(record, world.incarnation, stop.signal);
     await untilTrue(world, () => !isRunning(record, world.incarnation), stop.graceMs, signal);

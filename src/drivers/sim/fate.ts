@@ -12,7 +12,7 @@ interface Life {
 }
 
 /** 53 bits from a text (cyrb53: two multiplicative hashes side by side). Not for secrets; fast, and spread well enough for draws. */
-export function hash53(text: string): number {
+function hash53(text: string): number {
   let a = 0xdeadbeef;
   let b = 0x41c6ce57;
   for (let i = 0; i < text.length; i++) {
