@@ -14,8 +14,7 @@ import {
   ResizeClusterDocument,
 } from "../../src/cli/graphql/generated/graphql.ts";
 import { createProject } from "../../src/commands/project.ts";
-import { transaction } from "../../src/store/transaction.ts";
-import { decodeId, type ProjectId } from "../../src/core/ids.ts";
+import type { ProjectId } from "../../src/core/ids.ts";
 import { must } from "../support/cluster.ts";
 import { type Frames, openStage, type Stage } from "./stage.ts";
 
@@ -165,25 +164,24 @@ describe("objects, live", () => {
   });
 
   test("health: verdicts and signals as they change, of one cluster or node, by id also after it is gone", async () => {
-    const { id } = await aCluster("sick", 1);
-    const { events } = await stage.ask(EventsDocument, { first: 1 });
-    const after = events.nodes[0]?.cursor ?? null;
-    const stream = await stage.follow(NodeHealthDocument, { cluster: { id }, after });
-    const { nodeHealth: born } = await next(stream);
-    expect(born).toMatchObject({ clusterId: id, nodeName: "sick-1", subject: null, previous: "UNKNOWN", current: "HEALTHY", verdict: "HEALTHY" });
-    const nodeId = decodeId("node", born.nodeId);
-    if (nodeId === null) throw new Error("no node id");
-    await transaction(stage.world.store, async (tx) => {
-      // Another project's node of the same cluster id cannot be: what is written here is told to nobody of ours.
-      const data = { subject: "WORKLOAD", from: "HEALTHY", to: "UNHEALTHY", reason: "EXITED", message: "exit code 1", verdict: "UNHEALTHY" };
-      tx.events.push({ type: "node.signal.changed", projectId: foreign, clusterId: decodeId("cluster", id), nodeId, nodeName: "sick-1", data });
-    });
-    const byNode = await stage.follow(NodeHealthDocument, { node: { id: born.nodeId }, after });
-    expect((await next(byNode)).nodeHealth.cursor).toBe(born.cursor);
-    await stage.ask(DeleteClusterDocument, { input: { cluster: { id } } });
-    const { nodeHealth: dying } = await next(byNode);
-    expect(dying).toMatchObject({ nodeId: born.nodeId, previous: "HEALTHY", current: "UNKNOWN" });
-    expect((await next(stream)).nodeHealth.cursor).toBe(dying.cursor);
-    for (const one of [stream, byNode]) await one.return();
+    await stage.ask(CreateProfileDocument, { input: { name: "mortal", type: "sim", spec: { lifetimeMs: 300 } } });
+    const { feedCursor } = await stage.ask(FeedCursorDocument, {});
+    const { createCluster } = await stage.ask(CreateClusterDocument, { input: { name: "mortal", profile: { name: "mortal" }, desiredCapacity: 1 } });
+    if (!("cluster" in createCluster)) throw new Error(JSON.stringify(createCluster));
+    const { id } = createCluster.cluster;
+    const stream = await stage.follow(NodeHealthDocument, { cluster: { name: "mortal" }, after: feedCursor });
+    const seen = [(await next(stream)).nodeHealth];
+    expect(seen[0]).toMatchObject({ clusterId: id, nodeName: "mortal-1", current: "HEALTHY", verdict: "HEALTHY" });
+    while (seen.at(-1)?.subject !== null || seen.at(-1)?.current !== "UNHEALTHY") seen.push((await next(stream)).nodeHealth);
+    await stream.return();
+    expect(seen.filter((change) => change.subject === "WORKLOAD" && change.current === "UNHEALTHY").length).toBeGreaterThan(0);
+    const nodeId = seen[0]?.nodeId ?? "";
+    const { deleteCluster } = await stage.ask(DeleteClusterDocument, { input: { cluster: { id } } });
+    if (!("action" in deleteCluster)) throw new Error(JSON.stringify(deleteCluster));
+    const ended = await stage.follow(ActionLiveDocument, { id: deleteCluster.action.id });
+    while ((await ended.next()).done !== true);
+    const again = await stage.follow(NodeHealthDocument, { node: { id: nodeId }, after: feedCursor });
+    for (const change of seen.filter((one) => one.nodeId === nodeId)) expect((await next(again)).nodeHealth).toEqual(change);
+    await again.return();
   });
 });

@@ -1,0 +1,75 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createCluster } from "../../src/commands/cluster.ts";
+import { createProfile } from "../../src/commands/profile.ts";
+import { must } from "../support/cluster.ts";
+import { openStage, type Stage } from "./stage.ts";
+
+const clusters = 100;
+const members = 3;
+let stage: Stage;
+
+beforeAll(async () => {
+  stage = await openStage({ workers: 1 });
+  const context = stage.world.context();
+  must(await createProfile(context, { name: "plain", type: "sim", spec: {} }));
+  for (let i = 0; i < clusters; i++) {
+    must(await createCluster(context, { name: `c${i}`, profile: { name: "plain" }, desiredCapacity: members, minSize: 0, timeoutSeconds: 60 }));
+  }
+  await stage.world.until("every cluster has settled", async () => {
+    const { data } = await stage.execute(`{ clusters(first: 1000, filter: { converged: true }) { nodes { id } } }`);
+    return JSON.parse(JSON.stringify(data)).clusters.nodes.length === clusters;
+  });
+});
+afterAll(() => stage.stop());
+
+/** The statements of an operation, and what it answered. */
+async function cost(text: string, variables: Record<string, unknown> = {}): Promise<{ names: string[]; data: unknown }> {
+  stage.takeStatements();
+  const { data, errors } = await stage.execute(text, variables);
+  expect(errors).toBeUndefined();
+  return { names: stage.takeStatements(), data: JSON.parse(JSON.stringify(data)) };
+}
+
+const members10 = `nodes(first: 10) { nodes { id name status health { status reason signals { subject status } } addresses { host port } } totalCount }`;
+
+describe("statements", () => {
+  test("100 clusters with profile, counts, 10 members with health, actions and last event: at most 10, each once", async () => {
+    const { names, data } = await cost(`query ($first: Int!) { clusters(first: $first) { nodes { id name status
+      profile { name revision } nodeCounts { total active byStatus { status count } } ${members10}
+      actions(last: 1) { nodes { kind progress { done } } } events(last: 1) { nodes { message } } } } }`, { first: clusters });
+    expect(data).toMatchObject({ clusters: { nodes: expect.objectContaining({ length: clusters }) } });
+    expect(JSON.stringify(data)).toContain(`"totalCount":${members}`);
+    expect(names.length, names.join(" ")).toBeLessThanOrEqual(10);
+    expect(new Set(names).size, names.join(" ")).toBe(names.length);
+  });
+
+  test("a page of one: as many statements as a page of a hundred", async () => {
+    const text = `query ($first: Int!) { clusters(first: $first) { nodes { profile { name } nodeCounts { total } ${members10} events(first: 2) { nodes { type node { name } action { kind } } } } } }`;
+    const [one, many] = [await cost(text, { first: 1 }), await cost(text, { first: clusters })];
+    expect(many.names.toSorted()).toEqual(one.names.toSorted());
+  });
+
+  test("1,000 nodes by id with cluster, profile and history: a handful", async () => {
+    const { data } = await cost(`{ clusterNodes(first: 300) { nodes { id } } }`);
+    const ids = [...JSON.stringify(data).matchAll(/node_[0-9a-z]{26}/g)].map(([id]) => id);
+    expect(ids).toHaveLength(clusters * members);
+    const { names } = await cost(
+      `query ($ids: [ID!]!) { nodes(ids: $ids) { ... on ClusterNode { name cluster { name profile { name } } profile { name } actions(first: 1) { nodes { kind } } events(last: 1) { nodes { type } } health { reason } } } }`,
+      { ids },
+    );
+    expect(names.length, names.join(" ")).toBeLessThanOrEqual(10);
+    expect(new Set(names).size, names.join(" ")).toBe(names.length);
+  });
+
+  test("actions with their subjects, chains and events: a handful", async () => {
+    const { names } = await cost(`{ actions(last: 100) { nodes { kind cluster { name } node { name } supersededBy { id } liveAction { id } events(last: 2) { nodes { type } } } } }`);
+    expect(names.length, names.join(" ")).toBeLessThanOrEqual(10);
+  });
+
+  test("the same cluster asked for ten times under other names: read once", async () => {
+    const { data } = await cost(`{ clusters(first: 1) { nodes { id } } }`);
+    const [id] = /cluster_[0-9a-z]{26}/.exec(JSON.stringify(data)) ?? [];
+    const fields = Array.from({ length: 10 }, (_, i) => `c${i}: cluster(by: { id: "${id}" }) { name nodeCounts { total } }`);
+    expect((await cost(`{ ${fields.join(" ")} }`)).names).toEqual(["cluster.get", "count.read"]);
+  });
+});
