@@ -18,7 +18,15 @@ function complaintOf(env: Readonly<Record<string, string>>): string {
 describe("settings", () => {
   test("an empty environment → the documented defaults", () => {
     const { config, warnings, exposed } = readConfig({}, "/work");
-    expect(config).toMatchObject({ host: "127.0.0.1", port: 4000, data: "/work/.muster", databaseUrl: null, process: null, graphiql: null, logLevel: "info" });
+    expect(config).toMatchObject({
+      host: "127.0.0.1",
+      port: 4000,
+      data: "/work/.muster",
+      databaseUrl: null,
+      process: null,
+      graphiql: null,
+      logLevel: "info",
+    });
     expect(config.workers).toBeGreaterThanOrEqual(1);
     expect([...warnings, ...exposed]).toEqual([]);
   });
@@ -97,7 +105,13 @@ describe("settings", () => {
   });
 
   test("a secret in the environment → named as exposed; our children inherit none", () => {
-    const env = { DATABASE_URL: "postgres://u:canary@h/d", MUSTER_ADMIN_TOKEN: "canary".repeat(5), AWS_SECRET_ACCESS_KEY: "canary", PATH: "/bin", LANG: "C" };
+    const env = {
+      DATABASE_URL: "postgres://u:canary@h/d",
+      MUSTER_ADMIN_TOKEN: "canary".repeat(5),
+      AWS_SECRET_ACCESS_KEY: "canary",
+      PATH: "/bin",
+      LANG: "C",
+    };
     const { config, exposed } = readConfig(env);
     expect(exposed).toEqual(["DATABASE_URL", "MUSTER_ADMIN_TOKEN"]);
     expect(config.childEnvironment).toEqual({ PATH: "/bin", LANG: "C" });

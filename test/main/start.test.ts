@@ -1,0 +1,148 @@
+import { readFileSync, statSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+  ask,
+  askUntil,
+  clearFolder,
+  find,
+  pidOf,
+  runningIn,
+  startFolder,
+  startMuster,
+  type TestInstallation,
+  until,
+} from "../support/installation.ts";
+import { spawnMuster } from "../support/spawn.ts";
+
+const viewer = "{ viewer { role project { name } } }";
+const asOperator = { viewer: { role: "OPERATOR", project: { name: "default" } } };
+
+describe("muster start", () => {
+  const folder = startFolder();
+  let at: TestInstallation;
+  beforeAll(async () => {
+    at = await startMuster(folder);
+  });
+  afterAll(() => clearFolder(folder));
+
+  test("an empty folder → PostgreSQL, an API process and a worker, each with its title; the token in its file works", async () => {
+    expect(runningIn(folder).map(({ title }) => title)).toEqual(expect.arrayContaining(["muster start", "muster api", "muster worker 1"]));
+    expect(find(folder, /bin\/postgres /)).toBeDefined();
+    expect((await ask(at, viewer)).data).toEqual(asOperator);
+    expect((await fetch(`${at.url}/readyz`)).status).toBe(200);
+  });
+
+  test("secrets at rest → files that only their owner reads", () => {
+    for (const file of ["admin-token", "secret-key", "postgres.json"]) expect(statSync(join(folder, ".muster", file)).mode & 0o777).toBe(0o600);
+  });
+
+  test("secrets in memory → stand in nobody's environment or arguments", () => {
+    const { password }: { password: string } = JSON.parse(readFileSync(join(folder, ".muster/postgres.json"), "utf8"));
+    const secrets = [password, at.token, readFileSync(join(folder, ".muster/secret-key"), "utf8").trim()];
+    for (const { pid, title } of runningIn(folder)) {
+      const text = readFileSync(`/proc/${pid}/environ`, "utf8") + title;
+      for (const secret of secrets) expect(text).not.toContain(secret);
+    }
+  });
+
+  test("a second start on the folder → says who holds it, and ends with 1", async () => {
+    const second = spawnMuster({ args: ["start"], cwd: folder, env: { MUSTER_PORT: "0" } });
+    expect((await second.exited).code).toBe(1);
+    expect(second.output()).toContain(`is in use: muster start (process ${at.muster.pid}`);
+    expect(second.output()).not.toMatch(/^\s+at /m);
+  });
+
+  test("kill -9 of the worker → another one runs", async () => {
+    const before = pidOf(folder, /^muster worker 1/);
+    process.kill(before, "SIGKILL");
+    expect(await until(() => runningIn(folder).find(({ title, pid }) => title === "muster worker 1" && pid !== before))).toBeDefined();
+  });
+
+  test("kill -9 of the API → another one answers at the same address", async () => {
+    process.kill(pidOf(folder, /^muster api/), "SIGKILL");
+    expect((await askUntil(at, viewer, (answer) => answer.data !== undefined)).data).toEqual(asOperator);
+  });
+
+  test("kill -9 of PostgreSQL → its owner starts it again, and the API answers", async () => {
+    const before = pidOf(folder, /bin\/postgres /);
+    process.kill(before, "SIGKILL");
+    await until(() => runningIn(folder).find(({ title, pid }) => /bin\/postgres /.test(title) && pid !== before));
+    expect((await askUntil(at, viewer, (answer) => answer.data?.["viewer"] !== undefined)).data).toEqual(asOperator);
+  });
+
+  test("the doctor, beside it → all is well", async () => {
+    await until(async () => (await fetch(`${at.url}/readyz`)).status === 200);
+    const doctor = spawnMuster({ args: ["doctor"], cwd: folder, env: { MUSTER_PORT: new URL(at.url).port } });
+    const { code } = await doctor.exited;
+    expect(`${code} ${doctor.output()}`).toMatch(/^0 .*All is well\.\n$/s);
+  });
+
+  test("a token made on the database → works", async () => {
+    const made = spawnMuster({ args: ["token", "create", "--local", "--role", "READER"], cwd: folder });
+    expect((await made.exited).code).toBe(0);
+    expect((await ask({ url: at.url, token: made.output().trim() }, viewer)).data).toMatchObject({ viewer: { role: "READER" } });
+  });
+
+  test("kill -9 of everything, then a start → the same data, the same token", async () => {
+    const made = await ask(
+      at,
+      `mutation { createProfile(input: { name: "kept", type: "sim", spec: {} }) { ... on CreateProfilePayload { profile { name } } ... on Error { message } } }`,
+    );
+    expect(made.data).toEqual({ createProfile: { profile: { name: "kept" } } });
+    for (const { pid } of runningIn(folder)) process.kill(pid, "SIGKILL");
+    await at.muster.exited;
+    at = await startMuster(folder);
+    expect((await ask(at, `{ profile(by: { name: "kept" }) { name } }`)).data).toEqual({ profile: { name: "kept" } });
+  });
+
+  test("kill -9 of the supervisor → its children end, PostgreSQL lives on and is adopted by the next start", async () => {
+    const postgres = pidOf(folder, /bin\/postgres /);
+    at.muster.kill("SIGKILL");
+    await at.muster.exited;
+    await until(() => find(folder, /^muster /) === undefined);
+    at = await startMuster(folder);
+    expect(pidOf(folder, /bin\/postgres /)).toBe(postgres);
+  });
+
+  test("Ctrl-C → ends with 0, and nothing is left running", async () => {
+    at.muster.kill("SIGINT");
+    expect((await at.muster.exited).code).toBe(0);
+    expect(runningIn(folder)).toEqual([]);
+  });
+});
+
+describe("muster start, where something is wrong", () => {
+  const folder = startFolder();
+  afterAll(() => clearFolder(folder));
+
+  test("the port is taken → a sentence, no stack, 1, and nothing is left running", async () => {
+    const other = createServer().listen(0, "127.0.0.1");
+    await new Promise((resolve) => other.once("listening", resolve));
+    const address = other.address();
+    const port = address !== null && typeof address === "object" ? address.port : 0;
+    const muster = spawnMuster({ args: ["start"], cwd: folder, env: { MUSTER_PORT: String(port) } });
+    expect((await muster.exited).code).toBe(1);
+    expect(muster.output()).toBe(
+      `muster: Port ${port} on 127.0.0.1 is taken: another program listens there. Choose another one with MUSTER_PORT, or 0 for any that is free.\n`,
+    );
+    const asked = spawnMuster({ args: ["start"], cwd: folder, env: { MUSTER_PORT: "0", MUSTER_POSTGRES_PORT: String(port) } });
+    expect((await asked.exited).code).toBe(1);
+    expect(asked.output()).toContain(`Port ${port} (MUSTER_POSTGRES_PORT) is taken`);
+    expect(runningIn(folder)).toEqual([]);
+    other.close();
+  });
+
+  test("settings are wrong → all at once, 1", async () => {
+    const muster = spawnMuster({ args: ["start"], cwd: folder, env: { MUSTER_PORT: "x", MUSTER_WORKERS: "-1" } });
+    expect((await muster.exited).code).toBe(1);
+    expect(muster.output()).toMatch(/^muster: 2 settings are wrong:\n {2}MUSTER_PORT .*\n {2}MUSTER_WORKERS .*\n$/);
+  });
+
+  test("a file stands in the place of the data folder → a sentence, 1", async () => {
+    const muster = spawnMuster({ args: ["start"], cwd: folder, env: { MUSTER_DATA: "/dev/null/muster" } });
+    expect((await muster.exited).code).toBe(1);
+    expect(muster.output()).toMatch(/^muster: MUSTER_DATA is \/dev\/null\/muster, which cannot be a folder: a file stands in its way\.\n$/);
+  });
+});
