@@ -140,7 +140,10 @@ async function keep(programs: string, folder: string, user: ProgramUser): Promis
   const pid = Number(await new Promise((resolve) => child.stdout.once("data", (data) => resolve(String(data).trim()))));
   const ready = (): boolean => {
     const file = join(folder, "data/postmaster.pid");
-    return existsSync(file) && readFileSync(file, "utf8").split("\n")[7]?.trim() === "ready";
+    if (!existsSync(file)) return false;
+    // A server that was killed left its own.
+    const lines = readFileSync(file, "utf8").split("\n");
+    return lines[0] === String(pid) && lines[7]?.trim() === "ready";
   };
   while (!ready()) {
     if (!isAlive(pid)) {
