@@ -178,7 +178,13 @@ describe("process", () => {
     );
     const error = await errorOf(folder.driver.create([node], callContext()));
     expect(error.message).toBe("exit code 1; last lines: first [secret] last ⏎ [secret] ⏎ [secret]");
-    expect(await folder.another().readLog?.(node, 10)).toEqual(["first [secret] last", "[secret]", "[secret]"]);
+    const lines = ["first [secret] last", "[secret]", "[secret]"];
+    expect(await folder.another().readLog?.(node, 10)).toEqual(lines);
+    // Nor when the next life's log is asked for and this one's is shown before it, nor after a deletion.
+    await errorOf(folder.driver.create([{ ...node, epoch: 2 }], callContext()));
+    expect(await folder.driver.readLog?.({ ...node, epoch: 2 }, 10)).toEqual([...lines, ...lines]);
+    await valueOf(folder.driver.delete([{ ...node, epoch: 2 }], callContext()));
+    expect(JSON.stringify(await folder.driver.readLog?.({ ...node, epoch: 2 }, 10))).not.toMatch(/hunter2|line one/);
   });
 
   test("create: the next life → whatever the one before left is gone", async () => {

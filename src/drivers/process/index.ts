@@ -49,8 +49,9 @@ export function createProcessDriver(options: ProcessOptions): Driver {
     description: "Processes on Muster's own machines, started from a command.",
     idempotency: "keyed",
     hostBound: true,
-    batchSize: 16,
-    maxCallsInFlight: 8,
+    // Starting a process costs the machine far more than asking for it: more at once would only starve the workers themselves.
+    batchSize: 8,
+    maxCallsInFlight: 3,
     timeoutMs: (spec) => graceMsOf(spec) + slackMs,
     specSchema: processSpecSchema,
     updatesInPlace: [],

@@ -112,5 +112,6 @@ async function moveContent(from: FileHandle, to: FileHandle, start: number): Pro
 
 export async function removeLog(state: StateFolder, id: NodeId, epoch: number): Promise<void> {
   const path = logFile(state, id, epoch);
-  for (const file of [path, `${path}.1`, `${path}.new`]) await rm(file, { force: true });
+  // What tells its secrets goes last: nobody may read one without the other.
+  for (const file of [path, `${path}.1`, `${path}.new`, secretsFile(state, id, epoch)]) await rm(file, { force: true });
 }

@@ -4,7 +4,7 @@
  *   <root>/<node id>/epoch-N    the fence: who runs under epoch N, or that nobody ever will (`record.ts`)
  *   <root>/<node id>/gone-N     epoch N was deleted: nothing of it is left
  *   <root>/<node id>/log-N      what it printed; log-N.1 is the part before (`log.ts`)
- *   <root>/<node id>/secrets-N  by what its secrets are recognised in its output (`redact.ts`)
+ *   <root>/<node id>/secrets-N  by what its secrets are recognised in that, as long as there is a log (`redact.ts`)
  *   <root>/exits/<node id>.N    its exit code, one line; one folder for all, so that one watch sees every exit
  *   <root>/ports/<port>         whose port it is (`port.ts`)
  */
@@ -113,7 +113,6 @@ export async function isGone(state: StateFolder, id: NodeId, epoch: number): Pro
 export async function markGone(state: StateFolder, id: NodeId, epoch: number): Promise<void> {
   await writeFile(join(nodeFolder(state, id), `gone-${epoch}`), "", { mode: 0o600 });
   await rm(exitFile(state, id, epoch), { force: true });
-  await rm(secretsFile(state, id, epoch), { force: true });
 }
 
 /** How the epoch's process ended: its code, `lost` where nobody saw it, or null: nobody has said so (yet). */
