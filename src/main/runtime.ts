@@ -1,5 +1,6 @@
 /** The real world behind `core/runtime.ts`: this machine's clocks, timers and randomness. */
 import { randomBytes } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import { uuidV7 } from "../core/ids.ts";
 import type { Runtime } from "../core/runtime.ts";
 
@@ -16,6 +17,8 @@ export function realRuntime(): Runtime {
 
 function wait(ms: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted === true) return Promise.resolve();
+  // Hundreds may wait under one signal, each for a moment: that is no leak.
+  if (signal !== undefined) setMaxListeners(0, signal);
   return new Promise((resolve) => {
     const end = (): void => {
       clearTimeout(timer);
