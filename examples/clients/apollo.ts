@@ -55,7 +55,11 @@ export async function follow({ url, token, after, signal, onEvent }: FollowOptio
   let cursor = after;
   for (let attempt = 0; !signal.aborted; attempt++) {
     await new Promise<void>((resolve) => {
-      const stream = client.subscribe<{ events: FollowedEvent }>({ query: gql(followDocument), variables: { after: cursor }, fetchPolicy: "no-cache" });
+      const stream = client.subscribe<{ events: FollowedEvent }>({
+        query: gql(followDocument),
+        variables: { after: cursor },
+        fetchPolicy: "no-cache",
+      });
       const subscription = stream.subscribe({
         next: ({ data }) => {
           if (data == null) return;

@@ -24,7 +24,11 @@ export function createMusterClient(url: string, token: string): { readonly clien
           subscribe: ({ next, error, complete }) => ({
             unsubscribe: socket.subscribe(
               { query, variables: { ...variables } },
-              { next: ({ data, errors }) => next({ ...(data == null ? {} : { data }), ...(errors === undefined ? {} : { errors: [...errors] }) }), error, complete },
+              {
+                next: ({ data, errors }) => next({ ...(data == null ? {} : { data }), ...(errors === undefined ? {} : { errors: [...errors] }) }),
+                error,
+                complete,
+              },
             ),
           }),
         }),
@@ -39,14 +43,16 @@ export async function follow({ url, token, after, signal, onEvent }: FollowOptio
   let cursor = after;
   for (let attempt = 0; !signal.aborted; attempt++) {
     await new Promise<void>((resolve) => {
-      const { unsubscribe } = client.subscription<{ events: FollowedEvent }>(followDocument, { after: cursor }).subscribe(({ data, error, hasNext }) => {
-        if (data != null && error === undefined) {
-          onEvent(data.events);
-          cursor = data.events.cursor;
-          attempt = 0;
-        }
-        if (error !== undefined || !hasNext) resolve();
-      });
+      const { unsubscribe } = client
+        .subscription<{ events: FollowedEvent }>(followDocument, { after: cursor })
+        .subscribe(({ data, error, hasNext }) => {
+          if (data != null && error === undefined) {
+            onEvent(data.events);
+            cursor = data.events.cursor;
+            attempt = 0;
+          }
+          if (error !== undefined || !hasNext) resolve();
+        });
       signal.addEventListener("abort", () => (unsubscribe(), resolve()), { once: true });
     });
     if (!signal.aborted) await pause(attempt, signal);

@@ -1,10 +1,10 @@
+import { gql } from "@apollo/client";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { createMusterClient as createApollo, follow as followApollo } from "../../examples/clients/apollo.ts";
 import type { FollowedEvent, FollowOptions } from "../../examples/clients/follow.ts";
 import { follow as followGraphqlWs } from "../../examples/clients/graphql-ws.ts";
 import { follow as followSse } from "../../examples/clients/sse.ts";
 import { createMusterClient as createUrql, follow as followUrql } from "../../examples/clients/urql.ts";
-import { gql } from "@apollo/client";
 import { type LiveApi, startLiveApi } from "../server/live-api.ts";
 import { type CuttingProxy, startCuttingProxy } from "./cutting-proxy.ts";
 
@@ -43,59 +43,75 @@ describe("the example clients", () => {
     await api.stop();
   });
 
-  test.each(clients)("%s: connections are cut again and again → no event is missing, none comes twice, nothing is warned of", async (name, follow) => {
-    const warned = [vi.spyOn(console, "warn"), vi.spyOn(console, "error")];
-    const { feedCursor } = await ask<{ feedCursor: string }>("{ feedCursor }");
-    const seen: FollowedEvent[] = [];
-    const ending = new AbortController();
-    const cluster = name.replaceAll(" ", "-");
-    await ask(`mutation { createCluster(input: {name: "${cluster}", profile: {name: "sim"}}) { __typename } }`);
-    let cuts = 0;
-    const gone = new Promise<void>((resolve) => {
-      void follow({
-        url,
-        token,
-        after: feedCursor,
-        signal: ending.signal,
-        onEvent: (event) => {
-          seen.push(event);
-          // Cut in the middle of things, not in a lull.
-          if (seen.length % 5 === 0 && cuts < 5) cuts += Math.min(1, proxy.cut());
-          if (event.type === "cluster.deleted") resolve();
-        },
+  test.each(clients)(
+    "%s: connections are cut again and again → no event is missing, none comes twice, nothing is warned of",
+    async (name, follow) => {
+      const warned = [vi.spyOn(console, "warn"), vi.spyOn(console, "error")];
+      const { feedCursor } = await ask<{ feedCursor: string }>("{ feedCursor }");
+      const seen: FollowedEvent[] = [];
+      const ending = new AbortController();
+      const cluster = name.replaceAll(" ", "-");
+      await ask(`mutation { createCluster(input: {name: "${cluster}", profile: {name: "sim"}}) { __typename } }`);
+      let cuts = 0;
+      const gone = new Promise<void>((resolve) => {
+        void follow({
+          url,
+          token,
+          after: feedCursor,
+          signal: ending.signal,
+          onEvent: (event) => {
+            seen.push(event);
+            // Cut in the middle of things, not in a lull.
+            if (seen.length % 5 === 0 && cuts < 5) cuts += Math.min(1, proxy.cut());
+            if (event.type === "cluster.deleted") resolve();
+          },
+        });
       });
-    });
-    for (let i = 0; i < 5; i++) await ask(`mutation { resizeCluster(input: {cluster: {name: "${cluster}"}, capacity: {by: 3}}) { __typename } }`);
-    await api.world.until("the cluster has settled", async () => {
-      const { cluster: found } = await ask<{ cluster: { nodeCounts: { active: number } } }>(`{ cluster(by: {name: "${cluster}"}) { nodeCounts { active } } }`);
-      return found.nodeCounts.active === 15;
-    });
-    await ask(`mutation { deleteCluster(input: {cluster: {name: "${cluster}"}}) { __typename } }`);
-    await gone;
-    ending.abort();
-    const { events } = await ask<{ events: { nodes: { cursor: string }[] } }>(`{ events(first: 1000, after: "${feedCursor}", ${filter}) { nodes { cursor } } }`);
-    expect(seen.map((event) => event.cursor)).toEqual(events.nodes.map((event) => event.cursor));
-    expect(cuts).toBeGreaterThan(2);
-    for (const spy of warned) {
-      expect(spy).not.toHaveBeenCalled();
-      spy.mockRestore();
-    }
-  });
+      for (let i = 0; i < 5; i++) await ask(`mutation { resizeCluster(input: {cluster: {name: "${cluster}"}, capacity: {by: 3}}) { __typename } }`);
+      await api.world.until("the cluster has settled", async () => {
+        const { cluster: found } = await ask<{ cluster: { nodeCounts: { active: number } } }>(
+          `{ cluster(by: {name: "${cluster}"}) { nodeCounts { active } } }`,
+        );
+        return found.nodeCounts.active === 15;
+      });
+      await ask(`mutation { deleteCluster(input: {cluster: {name: "${cluster}"}}) { __typename } }`);
+      await gone;
+      ending.abort();
+      const { events } = await ask<{ events: { nodes: { cursor: string }[] } }>(
+        `{ events(first: 1000, after: "${feedCursor}", ${filter}) { nodes { cursor } } }`,
+      );
+      expect(seen.map((event) => event.cursor)).toEqual(events.nodes.map((event) => event.cursor));
+      expect(cuts).toBeGreaterThan(2);
+      for (const spy of warned) {
+        expect(spy).not.toHaveBeenCalled();
+        spy.mockRestore();
+      }
+    },
+  );
 
   const pageDocument = `query Page($after: String) { clusters(first: 2, after: $after) { edges { cursor node { id name nodeCounts { total } } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }`;
 
   test("Apollo Client: two pages of a connection, then a change → one list in the cache, without a warning", async () => {
     const warned = [vi.spyOn(console, "warn"), vi.spyOn(console, "error")];
-    for (const name of ["page-1", "page-2", "page-3"]) await ask(`mutation { createCluster(input: {name: "${name}", profile: {name: "sim"}}) { __typename } }`);
+    for (const name of ["page-1", "page-2", "page-3"])
+      await ask(`mutation { createCluster(input: {name: "${name}", profile: {name: "sim"}}) { __typename } }`);
     const { client, close } = createApollo(url, token);
     interface Page {
       clusters: { edges: { node: { name: string } }[]; pageInfo: { endCursor: string } };
     }
     const first = await client.query<Page>({ query: gql(pageDocument), variables: {} });
-    await client.query<Page>({ query: gql(pageDocument), variables: { after: first.data?.clusters.pageInfo.endCursor }, fetchPolicy: "network-only" });
+    await client.query<Page>({
+      query: gql(pageDocument),
+      variables: { after: first.data?.clusters.pageInfo.endCursor },
+      fetchPolicy: "network-only",
+    });
     const all = client.readQuery<Page>({ query: gql(pageDocument), variables: {} });
     expect(all?.clusters.edges.map((edge) => edge.node.name)).toEqual(expect.arrayContaining(["page-1", "page-2", "page-3"]));
-    await client.mutate({ mutation: gql(`mutation { resizeCluster(input: {cluster: {name: "page-1"}, capacity: {exactly: 2}}) { ... on ResizeClusterPayload { cluster { id nodeCounts { total } } } ... on Error { message } } }`) });
+    await client.mutate({
+      mutation: gql(
+        `mutation { resizeCluster(input: {cluster: {name: "page-1"}, capacity: {exactly: 2}}) { ... on ResizeClusterPayload { cluster { id nodeCounts { total } } } ... on Error { message } } }`,
+      ),
+    });
     await close();
     for (const spy of warned) {
       expect(spy).not.toHaveBeenCalled();
@@ -108,7 +124,10 @@ describe("the example clients", () => {
     const before = await client.query("{ profiles { nodes { id name metadata } } }", {}).toPromise();
     expect(before.error).toBeUndefined();
     const change = await client
-      .mutation(`mutation { updateProfile(input: {profile: {name: "sim"}, metadata: {seen: true}}) { ... on UpdateProfilePayload { profile { id metadata } } ... on Error { message } } }`, {})
+      .mutation(
+        `mutation { updateProfile(input: {profile: {name: "sim"}, metadata: {seen: true}}) { ... on UpdateProfilePayload { profile { id metadata } } ... on Error { message } } }`,
+        {},
+      )
       .toPromise();
     expect(change.error).toBeUndefined();
     const after = await client.query("{ profiles { nodes { id name metadata } } }", {}).toPromise();
