@@ -21,7 +21,11 @@ function readAt(tag: string): string | null {
 const tag = lastTag();
 const before = tag === null ? null : readAt(tag);
 if (before === null) {
-  console.log(tag === null ? "No release is tagged yet: there is nothing that the schema could break." : `${tag} has no ${path}: there is nothing that it could break.`);
+  console.log(
+    tag === null
+      ? "No release is tagged yet: there is nothing that the schema could break."
+      : `${tag} has no ${path}: there is nothing that it could break.`,
+  );
 } else {
   const changes = await diff(buildSchema(before), buildSchema(readFileSync(path, "utf8")));
   const breaking = changes.filter((change) => change.criticality.level === CriticalityLevel.Breaking);

@@ -32,8 +32,16 @@ ActionRef.implement({
     statusReason: t.exposeString("statusReason", { nullable: true, description: "Why, for people." }),
     cause: t.expose("cause", { type: ActionCauseEnum, description: "Why there is one." }),
     initiator: t.exposeString("initiator", { nullable: true, description: "Which token, policy or receiver." }),
-    clusterId: t.id({ nullable: true, description: "The cluster, also after it is gone.", resolve: (a) => (a.clusterId === null ? null : encodeId("cluster", a.clusterId)) }),
-    nodeId: t.id({ nullable: true, description: "The node, also after it is gone.", resolve: (a) => (a.nodeId === null ? null : encodeId("node", a.nodeId)) }),
+    clusterId: t.id({
+      nullable: true,
+      description: "The cluster, also after it is gone.",
+      resolve: (a) => (a.clusterId === null ? null : encodeId("cluster", a.clusterId)),
+    }),
+    nodeId: t.id({
+      nullable: true,
+      description: "The node, also after it is gone.",
+      resolve: (a) => (a.nodeId === null ? null : encodeId("node", a.nodeId)),
+    }),
     subjectName: t.exposeString("subjectName", { nullable: true, description: "The name of what it is about, as it was." }),
     cluster: t.field({
       type: ClusterRef,

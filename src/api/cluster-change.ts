@@ -26,7 +26,10 @@ function clusterPayload(name: string) {
   });
 }
 
-async function showCluster(ids: { readonly clusterId: ClusterId; readonly actionId: ActionId }, { loaders }: ApiContext): Promise<ClusterPayload | null> {
+async function showCluster(
+  ids: { readonly clusterId: ClusterId; readonly actionId: ActionId },
+  { loaders }: ApiContext,
+): Promise<ClusterPayload | null> {
   const [cluster, action] = await Promise.all([loaders.clusters.load(ids.clusterId), loaders.actions.load(ids.actionId)]);
   return cluster === null || action === null ? null : { cluster, action };
 }
@@ -46,7 +49,11 @@ defineMutation("createCluster", {
       maxSize: t.int({ description: "Never more members than this; null: no limit but the project's quota." }),
       metadata: t.field({ type: "JSONObject", description: "Anything of yours." }),
       nodeNameFormat: t.string({ description: "Of {cluster} {index} {random:8}; default `{cluster}-{index}`." }),
-      timeoutSeconds: t.int({ required: true, defaultValue: 3600, description: "An action on it that takes longer ends as FAILED; convergence goes on." }),
+      timeoutSeconds: t.int({
+        required: true,
+        defaultValue: 3600,
+        description: "An action on it that takes longer ends as FAILED; convergence goes on.",
+      }),
       idempotencyKey: t.string({ description: idempotencyKeyDescription }),
     }),
   }),
@@ -78,7 +85,8 @@ defineMutation("updateCluster", {
 
 const CapacityChangeInput = builder.inputType("CapacityChange", {
   isOneOf: true,
-  description: "Exactly one. `by` and `byPercent` start from what is *wanted* at that moment, so two +5 make +10. Percentages round away from zero: 30 % of 5 is 2.",
+  description:
+    "Exactly one. `by` and `byPercent` start from what is *wanted* at that moment, so two +5 make +10. Percentages round away from zero: 30 % of 5 is 2.",
   fields: (t) => ({
     exactly: t.int({ description: "So many." }),
     by: t.int({ description: "So many more; negative: fewer." }),
@@ -176,7 +184,11 @@ defineMutation("deleteCluster", {
     description: "Which cluster goes.",
     fields: (t) => ({
       cluster: t.field({ type: ObjectByInput, required: true, description: "Which." }),
-      abandon: t.boolean({ required: true, defaultValue: false, description: "ADMIN: forget members that cannot be reached; what comes back is removed." }),
+      abandon: t.boolean({
+        required: true,
+        defaultValue: false,
+        description: "ADMIN: forget members that cannot be reached; what comes back is removed.",
+      }),
       ifGeneration: t.int({ description: ifGenerationDescription }),
       idempotencyKey: t.string({ description: idempotencyKeyDescription }),
     }),

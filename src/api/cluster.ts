@@ -49,7 +49,10 @@ const NodeCountsRef = builder.objectRef<Counts>("NodeCounts").implement({
   description: "A cluster's members, counted. Kept up with every change, never counted anew.",
   fields: (t) => ({
     total: t.int({ description: "All, also those being made or taken away.", resolve: (counts) => countWhere(counts, () => true) }),
-    active: t.int({ description: "Those that count as active: ACTIVE, WARNING, UPDATING, and UNKNOWN until more is known.", resolve: (counts) => countWhere(counts, (status) => nodeStatusFacts[status].active) }),
+    active: t.int({
+      description: "Those that count as active: ACTIVE, WARNING, UPDATING, and UNKNOWN until more is known.",
+      resolve: (counts) => countWhere(counts, (status) => nodeStatusFacts[status].active),
+    }),
     creating: t.int({ description: "PLANNED or CREATING.", resolve: (counts) => counts.planned + counts.creating }),
     deleting: t.exposeInt("deleting", { description: "DELETING." }),
     error: t.exposeInt("error", { description: "ERROR." }),
@@ -58,7 +61,8 @@ const NodeCountsRef = builder.objectRef<Counts>("NodeCounts").implement({
     byStatus: t.field({
       type: [NodeStatusCountRef],
       description: "Each status that a member has, in the order of the enum.",
-      resolve: (counts): StatusCount[] => nodeStatuses.map((status) => ({ status, count: counts[statusField[status]] })).filter(({ count }) => count > 0),
+      resolve: (counts): StatusCount[] =>
+        nodeStatuses.map((status) => ({ status, count: counts[statusField[status]] })).filter(({ count }) => count > 0),
     }),
   }),
 });
@@ -84,9 +88,19 @@ ClusterRef.implement({
     status: t.expose("status", { type: ClusterStatusEnum, description: "How it is." }),
     statusReason: t.exposeString("statusReason", { nullable: true, description: "Why, for people." }),
     generation: t.exposeInt("generation", { description: "Grows with every change of what is wanted." }),
-    observedGeneration: t.exposeInt("observedGeneration", { description: "The newest generation that has fully settled: nothing is left to do for it but healing." }),
-    conditions: t.field({ type: [ConditionRef], description: "What can be said about it, each by itself.", resolve: (cluster): readonly Condition[] => cluster.conditions }),
-    nodeCounts: t.field({ type: NodeCountsRef, description: "Its members, counted.", resolve: (cluster, _args, { loaders }) => loaders.counts.load(cluster.id) }),
+    observedGeneration: t.exposeInt("observedGeneration", {
+      description: "The newest generation that has fully settled: nothing is left to do for it but healing.",
+    }),
+    conditions: t.field({
+      type: [ConditionRef],
+      description: "What can be said about it, each by itself.",
+      resolve: (cluster): readonly Condition[] => cluster.conditions,
+    }),
+    nodeCounts: t.field({
+      type: NodeCountsRef,
+      description: "Its members, counted.",
+      resolve: (cluster, _args, { loaders }) => loaders.counts.load(cluster.id),
+    }),
     metadata: t.expose("metadata", { type: "JSONObject", description: "Anything of yours." }),
     nodeNameFormat: t.exposeString("nodeNameFormat", { description: "How members are named: `{cluster}`, `{index}`, `{random:8}`." }),
     timeoutSeconds: t.exposeInt("timeoutSeconds", { description: "An action on it that takes longer ends as FAILED; convergence goes on." }),
@@ -153,7 +167,8 @@ builder.subscriptionField("cluster", (t) =>
   t.field({
     type: ClusterRef,
     nullable: true,
-    description: "The cluster as it is: at once, then after changes, at most ten times a second; null once it is gone, then the stream completes. Pages in it hold at most 100.",
+    description:
+      "The cluster as it is: at once, then after changes, at most ten times a second; null once it is gone, then the stream completes. Pages in it hold at most 100.",
     extensions: access("READER"),
     args: { by: t.arg({ type: ObjectByInput, required: true, description: "Which. A name is looked up once, at the start." }) },
     subscribe: (_root, { by }, context) => {

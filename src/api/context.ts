@@ -1,5 +1,5 @@
 /** What every resolver is handed: who asks, with what, until when, and the loaders that batch its reads. */
-import type { ProcessPolicy, CommandContext } from "../commands/command.ts";
+import type { CommandContext, ProcessPolicy } from "../commands/command.ts";
 import type { Limits } from "../core/limits.ts";
 import type { Principal } from "../core/principal.ts";
 import type { DriverCatalog } from "../drivers/driver.ts";

@@ -42,7 +42,11 @@ const ErrorInterface = builder.interfaceRef<ErrorShape>("Error").implement({
   fields: (t) => ({
     code: t.expose("code", { type: ErrorCodeEnum, description: "Which kind, for programs." }),
     message: t.exposeString("message", { description: "What is wrong, for people." }),
-    path: t.stringList({ nullable: true, description: "The field of `input` it is about; null: the whole, or several.", resolve: (e) => listOrNull(e.path) }),
+    path: t.stringList({
+      nullable: true,
+      description: "The field of `input` it is about; null: the whole, or several.",
+      resolve: (e) => listOrNull(e.path),
+    }),
   }),
 });
 
@@ -53,7 +57,7 @@ function listOrNull(path: readonly string[] | null): string[] | null {
 const InputIssueRef = builder.objectRef<InputIssue>("InputIssue").implement({
   description: "One problem of an input.",
   fields: (t) => ({
-    path: t.stringList({ description: "Leads into `input`, e.g. `[\"spec\", \"command\"]`.", resolve: (issue) => [...issue.path] }),
+    path: t.stringList({ description: 'Leads into `input`, e.g. `["spec", "command"]`.', resolve: (issue) => [...issue.path] }),
     message: t.exposeString("message", { description: "What is wrong there." }),
   }),
 });
@@ -104,7 +108,9 @@ const QuotaExceededRef = builder.objectRef<QuotaExceeded>("QuotaExceeded").imple
 const RefusedByPolicyRef = builder.objectRef<RefusedByPolicy>("RefusedByPolicy").implement({
   description: "A policy on the cluster refuses it.",
   interfaces: [ErrorInterface],
-  fields: (t) => ({ retryAt: t.expose("retryAt", { type: "DateTime", nullable: true, description: "When it would no longer refuse, where that is known." }) }),
+  fields: (t) => ({
+    retryAt: t.expose("retryAt", { type: "DateTime", nullable: true, description: "When it would no longer refuse, where that is known." }),
+  }),
 });
 
 const UnsupportedRef = builder.objectRef<Unsupported>("Unsupported").implement({
@@ -125,7 +131,15 @@ const errorTypes = {
 export type ErrorName = keyof typeof errorTypes;
 
 /** Every kind: what a mutation of clusters or nodes may answer. */
-export const allErrors = ["InvalidInput", "NotFound", "Conflict", "Forbidden", "QuotaExceeded", "RefusedByPolicy", "Unsupported"] as const satisfies readonly ErrorName[];
+export const allErrors = [
+  "InvalidInput",
+  "NotFound",
+  "Conflict",
+  "Forbidden",
+  "QuotaExceeded",
+  "RefusedByPolicy",
+  "Unsupported",
+] as const satisfies readonly ErrorName[];
 
 export function errorType(name: ErrorName): ObjectRef<Types, object> {
   return errorTypes[name];

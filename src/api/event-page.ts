@@ -1,9 +1,9 @@
 /** What a filter of events means, and pages of the ledger: of everything, and of one object (batched over the objects of a page). */
 import { decodeCursor, encodeCursor, type LedgerCursor } from "../core/cursor.ts";
 import { type EventLevel, type EventTypeName, eventTypeCodes, eventTypeNames, eventTypes } from "../core/event.ts";
+import type { ActionId, ClusterId, NodeId } from "../core/ids.ts";
 import { decodeId, type IdByPrefix } from "../core/ids.ts";
 import { mayAct } from "../core/principal.ts";
-import type { ActionId, ClusterId, NodeId } from "../core/ids.ts";
 import type { LedgerFilter } from "../store/ledger-event.ts";
 import { type Expired, type HistoryPage, type HistoryRange, readEvents } from "../store/ledger-read.ts";
 import { builder } from "./builder.ts";
@@ -87,7 +87,8 @@ export async function historyOf(context: ApiContext, subject: HistorySubject, ar
   const range = readRange(args, context.pageSize);
   const filter = ledgerFilter(context, args.filter);
   const { loaders } = context;
-  if ("clusterId" in subject) return toEventPage(await loaders.eventsOf("cluster", about(filter, "clusterIds", subject.clusterId), range).load(subject.clusterId));
+  if ("clusterId" in subject)
+    return toEventPage(await loaders.eventsOf("cluster", about(filter, "clusterIds", subject.clusterId), range).load(subject.clusterId));
   if ("nodeId" in subject) return toEventPage(await loaders.eventsOf("node", about(filter, "nodeIds", subject.nodeId), range).load(subject.nodeId));
   return toEventPage(await loaders.eventsOf("action", about(filter, "actionIds", subject.actionId), range).load(subject.actionId));
 }

@@ -49,7 +49,11 @@ builder.subscriptionField("events", (t) =>
 const EventBatchRef = builder.objectRef<EventBatch>("EventBatch").implement({
   description: "Some events, in commit order.",
   fields: (t) => ({
-    events: t.field({ type: [EventRef], description: "The events; none: only the cursor has moved.", resolve: (batch): readonly LedgerEvent[] => batch.events }),
+    events: t.field({
+      type: [EventRef],
+      description: "The events; none: only the cursor has moved.",
+      resolve: (batch): readonly LedgerEvent[] => batch.events,
+    }),
     cursor: t.string({ description: "Come back `after` this.", resolve: (batch) => encodeCursor(batch.cursor) }),
   }),
 });
@@ -67,7 +71,11 @@ builder.subscriptionField("eventBatches", (t) =>
       filter: t.arg({ type: EventFilterInput, description: "Only what matches." }),
       after: t.arg.string({ description: afterDescription }),
       maxSize: t.arg.int({ required: true, defaultValue: 500, description: "At most so many events in a frame: 1 to 1000." }),
-      maxWaitMs: t.arg.int({ required: true, defaultValue: 50, description: "A frame is sent so long after its first event at the latest: 0 to 10000." }),
+      maxWaitMs: t.arg.int({
+        required: true,
+        defaultValue: 50,
+        description: "A frame is sent so long after its first event at the latest: 0 to 10000.",
+      }),
     },
     subscribe: (_root, args, context) => {
       const { maxSize, maxWaitMs } = args;

@@ -20,7 +20,10 @@ EventRef.implement({
   interfaces: [NodeInterface],
   fields: (t) => ({
     id: t.id({ description: "Its id.", resolve: (event) => encodeId("event", event.id) }),
-    cursor: t.string({ description: "Its place in the ledger: `after` of every list and stream of events.", resolve: (event) => encodeCursor(event.cursor) }),
+    cursor: t.string({
+      description: "Its place in the ledger: `after` of every list and stream of events.",
+      resolve: (event) => encodeCursor(event.cursor),
+    }),
     type: t.exposeString("type", { description: "One of `eventTypes`, e.g. `node.status.changed`." }),
     level: t.expose("level", { type: EventLevelEnum, description: "How grave it is." }),
     occurredAt: t.field({
@@ -28,11 +31,23 @@ EventRef.implement({
       description: "When it happened, by its observer's clock. The order is the ledger's, never this.",
       resolve: (event) => new Date(event.occurredAtMs),
     }),
-    clusterId: t.id({ nullable: true, description: "The cluster, also after it is gone.", resolve: (e) => (e.clusterId === null ? null : encodeId("cluster", e.clusterId)) }),
+    clusterId: t.id({
+      nullable: true,
+      description: "The cluster, also after it is gone.",
+      resolve: (e) => (e.clusterId === null ? null : encodeId("cluster", e.clusterId)),
+    }),
     clusterName: t.exposeString("clusterName", { nullable: true, description: "The cluster's name as it was." }),
-    nodeId: t.id({ nullable: true, description: "The node, also after it is gone.", resolve: (e) => (e.nodeId === null ? null : encodeId("node", e.nodeId)) }),
+    nodeId: t.id({
+      nullable: true,
+      description: "The node, also after it is gone.",
+      resolve: (e) => (e.nodeId === null ? null : encodeId("node", e.nodeId)),
+    }),
     nodeName: t.exposeString("nodeName", { nullable: true, description: "The node's name as it was." }),
-    actionId: t.id({ nullable: true, description: "The action it belongs to.", resolve: (e) => (e.actionId === null ? null : encodeId("action", e.actionId)) }),
+    actionId: t.id({
+      nullable: true,
+      description: "The action it belongs to.",
+      resolve: (e) => (e.actionId === null ? null : encodeId("action", e.actionId)),
+    }),
     cluster: t.field({
       type: ClusterRef,
       nullable: true,
@@ -60,7 +75,11 @@ EventTypeRef.implement({
   description: "A kind of event.",
   fields: (t) => ({
     name: t.string({ description: "Its name, e.g. `node.status.changed`.", resolve: (name) => name }),
-    level: t.field({ type: EventLevelEnum, description: "How grave such events are unless they say otherwise.", resolve: (name) => eventTypes[name].level }),
+    level: t.field({
+      type: EventLevelEnum,
+      description: "How grave such events are unless they say otherwise.",
+      resolve: (name) => eventTypes[name].level,
+    }),
     dataSchema: t.field({ type: "JSONObject", description: "JSON Schema of `Event.data`.", resolve: eventDataSchema }),
     description: t.string({ description: "When there is one.", resolve: (name) => eventTypes[name].description }),
   }),
@@ -84,4 +103,3 @@ builder.queryField("events", (t) =>
     resolve: (_root, args, context) => readHistory(context, args),
   }),
 );
-

@@ -53,7 +53,11 @@ const NodeHealthChangeRef = builder.objectRef<HealthChange>("NodeHealthChange").
   description: "A change of a node's health, as it was when it happened: ids and names stay readable after the node is gone.",
   fields: (t) => ({
     cursor: t.string({ description: "Its place in the ledger: come back `after` it.", resolve: ({ event }) => encodeCursor(event.cursor) }),
-    clusterId: t.id({ nullable: true, description: "The cluster.", resolve: ({ event }) => (event.clusterId === null ? null : encodeId("cluster", event.clusterId)) }),
+    clusterId: t.id({
+      nullable: true,
+      description: "The cluster.",
+      resolve: ({ event }) => (event.clusterId === null ? null : encodeId("cluster", event.clusterId)),
+    }),
     nodeId: t.id({ description: "The node.", resolve: (change) => encodeId("node", change.nodeId) }),
     nodeName: t.string({ description: "The node's name as it was.", resolve: ({ event }) => event.nodeName ?? "" }),
     node: t.field({

@@ -21,7 +21,9 @@ import { getWorkersByIds, type WorkerRow } from "../store/worker.ts";
 import type { ApiDeps } from "./context.ts";
 
 /** A loader over a read that answers with rows, in any order, of those ids it knows. */
-function rowsById<Id extends string, Row extends { readonly id: Id }>(read: (ids: readonly Id[]) => Promise<readonly Row[]>): DataLoader<Id, Row | null> {
+function rowsById<Id extends string, Row extends { readonly id: Id }>(
+  read: (ids: readonly Id[]) => Promise<readonly Row[]>,
+): DataLoader<Id, Row | null> {
   return new DataLoader(async (ids) => {
     const rows = new Map((await read(ids)).map((row) => [row.id, row]));
     return ids.map((id) => rows.get(id) ?? null);

@@ -130,7 +130,11 @@ defineMutation("deleteClusterNode", {
     fields: (t) => ({
       node: t.field({ type: ClusterNodeByInput, required: true, description: "Which." }),
       reduceDesiredCapacity: t.boolean({ required: true, defaultValue: true, description: "false: its cluster makes another one in its place." }),
-      abandon: t.boolean({ required: true, defaultValue: false, description: "ADMIN: forget it although it cannot be reached; what comes back is removed." }),
+      abandon: t.boolean({
+        required: true,
+        defaultValue: false,
+        description: "ADMIN: forget it although it cannot be reached; what comes back is removed.",
+      }),
       idempotencyKey: t.string({ description: idempotencyKeyDescription }),
     }),
   }),

@@ -19,7 +19,9 @@ export async function loadNode(context: ApiContext, prefix: IdPrefix, uuid: stri
     case "project":
       return asNode("Project", await loaders.projects.load(brandId("project", uuid)));
     case "token":
-      return mayAct(principal.role, "ADMIN") || principal.tokenId === uuid ? asNode("Token", await loaders.tokens.load(brandId("token", uuid))) : null;
+      return mayAct(principal.role, "ADMIN") || principal.tokenId === uuid
+        ? asNode("Token", await loaders.tokens.load(brandId("token", uuid)))
+        : null;
     case "ptype":
       return asNode("ProfileType", profileTypeById(context, uuid));
     case "profile":

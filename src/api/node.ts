@@ -52,7 +52,11 @@ const NodeHealthRef = builder.objectRef<NodeHealthRow>("NodeHealth").implement({
     reason: t.exposeString("reason", { description: "The rule that decided, for programs: `WORKING`, `DEAD`, `HOST_DOWN`, …" }),
     message: t.exposeString("message", { nullable: true, description: "What the deciding signal said." }),
     since: t.expose("since", { type: "DateTime", description: "When the verdict last changed." }),
-    signals: t.field({ type: [HealthSignalRef], description: "What is known of host, agent and workload.", resolve: (health): readonly SignalRow[] => health.signals }),
+    signals: t.field({
+      type: [HealthSignalRef],
+      description: "What is known of host, agent and workload.",
+      resolve: (health): readonly SignalRow[] => health.signals,
+    }),
   }),
 });
 
@@ -82,8 +86,16 @@ ClusterNodeRef.implement({
     physicalId: t.exposeString("physicalId", { nullable: true, description: "The real thing's id where it lives: a process id, a container's id." }),
     status: t.expose("status", { type: NodeStatusEnum, description: "How it is." }),
     statusReason: t.exposeString("statusReason", { nullable: true, description: "Why, for people." }),
-    health: t.field({ type: NodeHealthRef, description: "Whether it does its job.", resolve: (node, _args, { loaders }) => loaders.nodeHealth.load(node) }),
-    addresses: t.field({ type: [NodeAddressRef], description: "Where it can be reached.", resolve: (node): readonly NodeAddress[] => node.addresses }),
+    health: t.field({
+      type: NodeHealthRef,
+      description: "Whether it does its job.",
+      resolve: (node, _args, { loaders }) => loaders.nodeHealth.load(node),
+    }),
+    addresses: t.field({
+      type: [NodeAddressRef],
+      description: "Where it can be reached.",
+      resolve: (node): readonly NodeAddress[] => node.addresses,
+    }),
     placement: t.expose("placement", { type: NodePlacementRef, nullable: true, description: "Where it stands, where that is known." }),
     protected: t.exposeBoolean("protected", { description: "Never chosen by a policy or a shrink." }),
     tainted: t.exposeBoolean("tainted", { description: "Chosen first." }),
@@ -126,7 +138,8 @@ builder.queryField("clusterNode", (t) =>
 builder.queryField("clusterNodes", (t) =>
   t.field({
     type: ClusterNodeConnection,
-    description: "The project's nodes, oldest first. A filter that nearly nothing matches may answer short pages; `hasNextPage` says whether there is more.",
+    description:
+      "The project's nodes, oldest first. A filter that nearly nothing matches may answer short pages; `hasNextPage` says whether there is more.",
     extensions: access("READER"),
     args: { ...pageArgs(t.arg), filter: t.arg({ type: ClusterNodeFilterInput, description: "Only what matches." }) },
     resolve: async (_root, args, { deps, principal, pageSize }) => {

@@ -3,8 +3,8 @@
  * order and the parent are in its fingerprint, so one that is used elsewhere is told, not misread. Junk never reaches PostgreSQL.
  */
 import { createHash } from "node:crypto";
-import { canonicalJson, type Json } from "../core/json.ts";
 import { isUuid } from "../core/ids.ts";
+import { canonicalJson, type Json } from "../core/json.ts";
 import type { Keyset, PageRequest } from "../store/page.ts";
 import { badInput, invalidCursor } from "./problem.ts";
 
@@ -118,4 +118,3 @@ export function checkFilter(filter: unknown, path = "filter"): void {
 function checkMetadata(value: unknown, path: string): void {
   if (JSON.stringify(value ?? null).includes("\\u0000")) throw badInput(`\`${path}\` holds a NUL character.`);
 }
-

@@ -5,7 +5,7 @@ import { brandId, encodeId, formatUuid, type ProfileTypeId } from "../core/ids.t
 import { access } from "./access.ts";
 import { builder } from "./builder.ts";
 import type { ApiContext } from "./context.ts";
-import { NodeInterface, type ProfileTypeView, ProfileTypeRef } from "./object.ts";
+import { NodeInterface, ProfileTypeRef, type ProfileTypeView } from "./object.ts";
 
 /** The same for a name in every installation: a UUIDv8 (RFC 9562) of the name's hash. */
 export function profileTypeId(name: string): ProfileTypeId {
@@ -55,8 +55,14 @@ ProfileTypeRef.implement({
       description: "JSON Schema of a profile's `spec`; `writeOnly` marks secrets.",
       resolve: ({ driver }) => driver?.specSchema ?? {},
     }),
-    operations: t.stringList({ description: "What can be done to its members beside making and removing them.", resolve: ({ driver }) => [...(driver?.operations ?? [])] }),
-    updatesInPlace: t.stringList({ description: "Paths of the spec that change without replacing the node.", resolve: ({ driver }) => [...(driver?.updatesInPlace ?? [])] }),
+    operations: t.stringList({
+      description: "What can be done to its members beside making and removing them.",
+      resolve: ({ driver }) => [...(driver?.operations ?? [])],
+    }),
+    updatesInPlace: t.stringList({
+      description: "Paths of the spec that change without replacing the node.",
+      resolve: ({ driver }) => [...(driver?.updatesInPlace ?? [])],
+    }),
     available: t.boolean({
       description: "False: this installation, project or role may not use it; `reason` says why.",
       resolve: async (type, _args, context) => (await unavailable(type, context)) === null,

@@ -1,6 +1,7 @@
 /** Profiles: recipes for nodes. Revisions are immutable; secrets of a spec read back as masks. */
-import { encodeId, type ProfileId } from "../core/ids.ts";
+
 import { createProfile, deleteProfile, reviseProfile, updateProfile } from "../commands/profile.ts";
+import { encodeId, type ProfileId } from "../core/ids.ts";
 import { listProfiles, type ProfileRow } from "../store/profile.ts";
 import { access } from "./access.ts";
 import { builder } from "./builder.ts";
@@ -26,7 +27,7 @@ ProfileRef.implement({
       description: "What its nodes are.",
       resolve: (profile, _args, context) => viewProfileType(context, profile.type),
     }),
-    spec: t.expose("spec", { type: "JSONObject", description: "The recipe, defaults filled in. Secrets read back as `{\"$secret\": \"hmac:…\"}`." }),
+    spec: t.expose("spec", { type: "JSONObject", description: 'The recipe, defaults filled in. Secrets read back as `{"$secret": "hmac:…"}`.' }),
     metadata: t.expose("metadata", { type: "JSONObject", description: "Anything of yours." }),
     clusters: t.field({
       type: ClusterConnection,

@@ -67,7 +67,10 @@ defineMutation("createToken", {
   input: builder.inputType("CreateTokenInput", {
     description: "A new token. It takes no idempotency key: the secret is shown once.",
     fields: (t) => ({
-      name: t.string({ required: true, description: "1–128 of [A-Za-z0-9._-], a letter or digit first; unique among the project's tokens that are not revoked." }),
+      name: t.string({
+        required: true,
+        description: "1–128 of [A-Za-z0-9._-], a letter or digit first; unique among the project's tokens that are not revoked.",
+      }),
       project: t.field({ type: ObjectByInput, description: "OPERATOR: the project; else the own one." }),
       role: t.field({ type: RoleEnum, required: true, description: "What it may do." }),
       expiresAt: t.field({ type: "DateTime", description: "When it ends by itself; absent: never." }),
@@ -77,7 +80,9 @@ defineMutation("createToken", {
     description: "The token, and its secret for the only time.",
     fields: (t) => ({
       token: t.expose("token", { type: TokenRef, description: "The token." }),
-      secret: t.exposeString("secret", { description: "`muster_…`: send it as `Authorization: Bearer …`. It is stored nowhere and never shown again." }),
+      secret: t.exposeString("secret", {
+        description: "`muster_…`: send it as `Authorization: Bearer …`. It is stored nowhere and never shown again.",
+      }),
     }),
   }),
   command: createToken,

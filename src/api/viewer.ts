@@ -1,7 +1,8 @@
 /** The viewer: who asks. */
+
+import { encodeCursor } from "../core/cursor.ts";
 import { brandId, encodeId } from "../core/ids.ts";
 import type { Principal } from "../core/principal.ts";
-import { encodeCursor } from "../core/cursor.ts";
 import { access } from "./access.ts";
 import { builder } from "./builder.ts";
 import { NodeInterface, ProjectRef, TokenRef, type Viewer, ViewerRef } from "./object.ts";

@@ -122,14 +122,7 @@ export const ConflictReasonEnum = wordType<ConflictReason>("ConflictReason", "Wh
   DELETING: "It is being deleted; only `cancelAction` can change that.",
 });
 
-export type ErrorCode =
-  | "INVALID_INPUT"
-  | "NOT_FOUND"
-  | "CONFLICT"
-  | "FORBIDDEN"
-  | "QUOTA_EXCEEDED"
-  | "REFUSED_BY_POLICY"
-  | "UNSUPPORTED";
+export type ErrorCode = "INVALID_INPUT" | "NOT_FOUND" | "CONFLICT" | "FORBIDDEN" | "QUOTA_EXCEEDED" | "REFUSED_BY_POLICY" | "UNSUPPORTED";
 export const ErrorCodeEnum = wordType<ErrorCode>("ErrorCode", "The kinds of expected errors, one for each type that implements `Error`.", {
   INVALID_INPUT: "The input cannot be meant so: `issues` lists every problem.",
   NOT_FOUND: "There is no such object in the caller's project.",

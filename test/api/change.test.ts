@@ -77,7 +77,10 @@ describe("mutations", () => {
     expect(await ended(action)).toBe("SUCCEEDED");
     const by = { id };
     const out = await stage.ask(ScaleOutClusterDocument, { input: { cluster: by, count: 2 } });
-    expect(out.scaleOutCluster).toMatchObject({ cluster: { desiredCapacity: 4 }, action: { kind: "CLUSTER_SCALE_OUT", cause: "USER", progress: { total: 2 } } });
+    expect(out.scaleOutCluster).toMatchObject({
+      cluster: { desiredCapacity: 4 },
+      action: { kind: "CLUSTER_SCALE_OUT", cause: "USER", progress: { total: 2 } },
+    });
     const scaledIn = await stage.ask(ScaleInClusterDocument, { input: { cluster: by } });
     expect(scaledIn.scaleInCluster).toMatchObject({ cluster: { desiredCapacity: 3 }, action: { kind: "CLUSTER_SCALE_IN" } });
     const resized = await stage.ask(ResizeClusterDocument, { input: { cluster: by, capacity: { byPercent: 40 }, maxSize: 9 } });
@@ -110,7 +113,10 @@ describe("mutations", () => {
       const updated = await stage.ask(UpdateNodeDocument, { input: { node: by, protected: true, role: null } });
       expect(updated.updateClusterNode).toMatchObject({ node: { protected: true }, action: { kind: "NODE_UPDATE", status: "SUCCEEDED" } });
       expect((await stage.ask(NodeDocument, { by })).clusterNode?.role).toBeNull();
-      const jobs = [(await stage.ask(CheckNodeDocument, { input: { node: by } })).checkClusterNode, (await stage.ask(RecoverNodeDocument, { input: { node: by } })).recoverClusterNode];
+      const jobs = [
+        (await stage.ask(CheckNodeDocument, { input: { node: by } })).checkClusterNode,
+        (await stage.ask(RecoverNodeDocument, { input: { node: by } })).recoverClusterNode,
+      ];
       for (const job of jobs) {
         if (!("action" in job)) throw new Error(JSON.stringify(job));
         await ended(job.action.id);
@@ -151,21 +157,33 @@ describe("mutations", () => {
   test("a cluster without members, deleted: shown as it was, although it is gone at once", async () => {
     const { id } = await aCluster("brief", 0);
     const { deleteCluster } = await stage.ask(DeleteClusterDocument, { input: { cluster: { name: "brief" } } });
-    expect(deleteCluster).toMatchObject({ cluster: { id, status: "DELETING", generation: 2, nodeCounts: { total: 0 } }, action: { kind: "CLUSTER_DELETE" } });
+    expect(deleteCluster).toMatchObject({
+      cluster: { id, status: "DELETING", generation: 2, nodeCounts: { total: 0 } },
+      action: { kind: "CLUSTER_DELETE" },
+    });
   });
 
   test("tokens and projects: a secret shown once, a token ended, a project made, bounded, renamed, deleted", async () => {
     const { createProject } = await stage.ask(CreateProjectDocument, { input: { name: "team" } });
     expect(createProject).toMatchObject({ project: { name: "team" } });
-    const made = await stage.ask(CreateTokenDocument, { input: { name: "ci", project: { name: "team" }, role: "MEMBER", expiresAt: "2100-01-01T00:00:00Z" } });
-    expect(made.createToken).toMatchObject({ secret: expect.stringMatching(/^muster_/), token: { name: "ci", role: "MEMBER", project: { name: "team" }, expiresAt: "2100-01-01T00:00:00.000Z" } });
+    const made = await stage.ask(CreateTokenDocument, {
+      input: { name: "ci", project: { name: "team" }, role: "MEMBER", expiresAt: "2100-01-01T00:00:00Z" },
+    });
+    expect(made.createToken).toMatchObject({
+      secret: expect.stringMatching(/^muster_/),
+      token: { name: "ci", role: "MEMBER", project: { name: "team" }, expiresAt: "2100-01-01T00:00:00.000Z" },
+    });
     const own = await stage.ask(CreateTokenDocument, { input: { name: "mine", role: "READER" } }, { role: "ADMIN" });
     expect(own.createToken).toMatchObject({ token: { project: { name: "default" } } });
     const revoked = await stage.ask(RevokeTokenDocument, { input: { token: { name: "mine" } } }, { role: "ADMIN" });
     expect(revoked.revokeToken).toMatchObject({ token: { name: "mine", revokedAt: expect.any(String) } });
     expect((await stage.ask(TokensDocument, {})).tokens.nodes).toEqual([expect.objectContaining({ name: "mine" })]);
-    const bounded = await stage.ask(UpdateProjectDocument, { input: { project: { name: "team" }, name: "crew", quota: [{ quota: "clusters", limit: 1 }] } });
-    expect(bounded.updateProject).toMatchObject({ project: { name: "crew", quota: expect.arrayContaining([{ quota: "clusters", limit: 1, used: 0 }]) } });
+    const bounded = await stage.ask(UpdateProjectDocument, {
+      input: { project: { name: "team" }, name: "crew", quota: [{ quota: "clusters", limit: 1 }] },
+    });
+    expect(bounded.updateProject).toMatchObject({
+      project: { name: "crew", quota: expect.arrayContaining([{ quota: "clusters", limit: 1, used: 0 }]) },
+    });
     const gone = await stage.ask(DeleteProjectDocument, { input: { project: { name: "crew" } } });
     expect(gone.deleteProject).toMatchObject({ deletedId: expect.stringMatching(/^project_/) });
   });
@@ -173,7 +191,9 @@ describe("mutations", () => {
 
 describe("errors of meaning", () => {
   test("every problem of an input at once, each with its path", async () => {
-    const { createCluster } = await stage.ask(CreateClusterDocument, { input: { name: "no such name!", profile: { name: "plain" }, minSize: 5, maxSize: 2, nodeNameFormat: "same" } });
+    const { createCluster } = await stage.ask(CreateClusterDocument, {
+      input: { name: "no such name!", profile: { name: "plain" }, minSize: 5, maxSize: 2, nodeNameFormat: "same" },
+    });
     expect(createCluster).toMatchObject({ __typename: "InvalidInput", code: "INVALID_INPUT", path: null });
     if (!("issues" in createCluster)) throw new Error("no issues");
     expect(createCluster.issues.map((issue) => issue.path.join("."))).toEqual(expect.arrayContaining(["name", "maxSize", "nodeNameFormat"]));
@@ -187,7 +207,9 @@ describe("errors of meaning", () => {
     const { id } = await aCluster("taken", 0);
     const text = `mutation ($input: CreateClusterInput!) { createCluster(input: $input) { ... on Conflict { code reason path object { __typename id } } } }`;
     const taken = await stage.execute(text, { input: { name: "taken", profile: { name: "plain" } } });
-    expect(JSON.parse(JSON.stringify(taken.data))).toEqual({ createCluster: { code: "CONFLICT", reason: "NAME_TAKEN", path: ["name"], object: { __typename: "Cluster", id } } });
+    expect(JSON.parse(JSON.stringify(taken.data))).toEqual({
+      createCluster: { code: "CONFLICT", reason: "NAME_TAKEN", path: ["name"], object: { __typename: "Cluster", id } },
+    });
     const changed = await stage.ask(ScaleOutClusterDocument, { input: { cluster: { id }, ifGeneration: 99 } });
     expect(changed.scaleOutCluster).toMatchObject({ __typename: "Conflict", reason: "GENERATION_CHANGED", generation: 1 });
     const used = await stage.ask(DeleteProfileDocument, { input: { profile: { name: "plain" } } });
@@ -197,13 +219,21 @@ describe("errors of meaning", () => {
       {},
       { role: "READER" },
     );
-    expect(JSON.parse(JSON.stringify(reader.data))).toEqual({ createCluster: { code: "FORBIDDEN", needs: "MEMBER" }, deleteProject: { needs: "OPERATOR" } });
+    expect(JSON.parse(JSON.stringify(reader.data))).toEqual({
+      createCluster: { code: "FORBIDDEN", needs: "MEMBER" },
+      deleteProject: { needs: "OPERATOR" },
+    });
     const project = stage.world.projectId;
     await stage.ask(UpdateProjectDocument, { input: { project: { name: "default" }, quota: [{ quota: "nodes", limit: 10 }] } });
-    const full = await stage.execute(`mutation ($input: ResizeClusterInput!) { resizeCluster(input: $input) { ... on QuotaExceeded { code quota limit requested } } }`, {
-      input: { cluster: { id }, capacity: { exactly: 1_000 } },
+    const full = await stage.execute(
+      `mutation ($input: ResizeClusterInput!) { resizeCluster(input: $input) { ... on QuotaExceeded { code quota limit requested } } }`,
+      {
+        input: { cluster: { id }, capacity: { exactly: 1_000 } },
+      },
+    );
+    expect(JSON.parse(JSON.stringify(full.data)), project).toEqual({
+      resizeCluster: { code: "QUOTA_EXCEEDED", quota: "nodes", limit: 10, requested: 1_000 },
     });
-    expect(JSON.parse(JSON.stringify(full.data)), project).toEqual({ resizeCluster: { code: "QUOTA_EXCEEDED", quota: "nodes", limit: 10, requested: 1_000 } });
     await stage.ask(UpdateProjectDocument, { input: { project: { name: "default" }, quota: [{ quota: "nodes", limit: null }] } });
   });
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   ActionLiveDocument,
+  type ActionLiveSubscription,
   ClusterLiveDocument,
   CreateClusterDocument,
   CreateProfileDocument,
@@ -59,10 +60,17 @@ describe("events", () => {
   test("after a cursor of any kind: nothing is missed, nothing comes twice", async () => {
     const { feedCursor } = await stage.ask(FeedCursorDocument, {});
     const { id } = await aCluster("live-2", 2);
-    await stage.world.until("it has settled", async () => (await stage.ask(EventsDocument, { filter: { clusters: [id], types: ["cluster.settled"] } })).events.nodes.length > 0);
+    await stage.world.until(
+      "it has settled",
+      async () => (await stage.ask(EventsDocument, { filter: { clusters: [id], types: ["cluster.settled"] } })).events.nodes.length > 0,
+    );
     const whole = (await stage.ask(EventsDocument, { first: 1_000, filter: { clusters: [id] } })).events;
     const cursors = whole.nodes.map((event) => event.cursor);
-    for (const [after, expected] of [[feedCursor, cursors], [cursors[0], cursors.slice(1)], [cursors[3], cursors.slice(4)]] as const) {
+    for (const [after, expected] of [
+      [feedCursor, cursors],
+      [cursors[0], cursors.slice(1)],
+      [cursors[3], cursors.slice(4)],
+    ] as const) {
       const stream = await stage.follow(EventStreamDocument, { after: after ?? null, filter: { clusters: [id] } });
       const seen: string[] = [];
       while (seen.length < expected.length) seen.push((await next(stream)).events.cursor);
@@ -151,7 +159,7 @@ describe("objects, live", () => {
   test("an action: at once and until it has finished, then the end", async () => {
     const { action } = await aCluster("followed", 3);
     const stream = await stage.follow(ActionLiveDocument, { id: action });
-    const seen = [];
+    const seen: ActionLiveSubscription["action"][] = [];
     for await (const frame of stream) seen.push(frame.action);
     expect(seen.at(-1)).toMatchObject({ id: action, status: "SUCCEEDED", progress: { total: 3, done: 3 } });
     for (const frame of seen.slice(0, -1)) expect(frame?.finishedAt).toBeNull();

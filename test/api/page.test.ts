@@ -22,7 +22,10 @@ const keys: Readonly<Record<KeyKind, fc.Arbitrary<Keyset>>> = {
   id: anId.map((id) => ({ id })),
   text: fc.record({ id: anId, value: fc.stringMatching(/^[A-Za-z0-9._-]{1,128}$/) }),
   number: fc.record({ id: anId, value: fc.integer({ min: 0, max: 32_767 }) }),
-  time: fc.record({ id: anId, value: fc.date({ noInvalidDate: true, min: new Date("2000-01-01"), max: new Date("2100-01-01") }).map((at) => at.toISOString()) }),
+  time: fc.record({
+    id: anId,
+    value: fc.date({ noInvalidDate: true, min: new Date("2000-01-01"), max: new Date("2100-01-01") }).map((at) => at.toISOString()),
+  }),
 };
 
 describe("page", () => {
@@ -72,7 +75,9 @@ describe("page", () => {
   test("any text as a cursor: a place that was written, or INVALID_CURSOR", () => {
     const { name } = readPage({}, most, ["x"]);
     const valid = writeCursor(name, { id: formatUuid(77n) });
-    const mangled = fc.tuple(fc.nat(valid.length), fc.string({ maxLength: 3 })).map(([at, text]) => valid.slice(0, at) + text + valid.slice(at + text.length));
+    const mangled = fc
+      .tuple(fc.nat(valid.length), fc.string({ maxLength: 3 }))
+      .map(([at, text]) => valid.slice(0, at) + text + valid.slice(at + text.length));
     fc.assert(
       fc.property(fc.oneof(fc.string(), mangled, fc.constant("")), (text) => {
         if (codeOf(() => readPage({ after: text }, most, ["x"])) === "INVALID_CURSOR") return;

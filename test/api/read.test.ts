@@ -7,8 +7,8 @@ import {
   EventTypesDocument,
   NodeDocument,
   NodesDocument,
-  ProfileTypesDocument,
   ProfilesDocument,
+  ProfileTypesDocument,
   ProjectsDocument,
   TokensDocument,
   ViewerDocument,
@@ -17,7 +17,7 @@ import {
 import { createProject } from "../../src/commands/project.ts";
 import { eventTypeNames } from "../../src/core/event.ts";
 import { encodeId, type ProjectId } from "../../src/core/ids.ts";
-import { simCluster, must } from "../support/cluster.ts";
+import { must, simCluster } from "../support/cluster.ts";
 import { openStage, type Stage } from "./stage.ts";
 
 let stage: Stage;
@@ -49,32 +49,42 @@ async function firstNodeId(cluster: string): Promise<string> {
 }
 
 describe("lists", () => {
-  test.each(["CREATED_AT", "NAME", "STATUS", "UPDATED_AT"] as const)("clusters by %s, one a page, both ways: each once, in one order", async (field) => {
-    for (const direction of ["ASC", "DESC"] as const) {
-      const whole = (await stage.ask(ClustersDocument, { orderBy: { field, direction } })).clusters.nodes.map((cluster) => cluster.name);
-      expect(whole.toSorted()).toEqual(Object.keys(sizes).toSorted());
-      if (field === "NAME") expect(whole).toEqual(direction === "ASC" ? whole.toSorted() : whole.toSorted().reverse());
-      if (field === "CREATED_AT" && direction === "ASC") expect(whole).toEqual(Object.keys(sizes));
-      const walked: string[] = [];
-      let after: string | null = null;
-      do {
-        const { clusters }: { clusters: { nodes: { name: string }[]; pageInfo: { hasNextPage: boolean; endCursor: string | null } } } = await stage.ask(ClustersDocument, {
-          first: 1,
-          after,
-          orderBy: { field, direction },
-        });
-        walked.push(...clusters.nodes.map((cluster) => cluster.name));
-        after = clusters.pageInfo.hasNextPage ? clusters.pageInfo.endCursor : null;
-      } while (after !== null);
-      expect(walked).toEqual(whole);
-    }
-  });
+  test.each(["CREATED_AT", "NAME", "STATUS", "UPDATED_AT"] as const)(
+    "clusters by %s, one a page, both ways: each once, in one order",
+    async (field) => {
+      for (const direction of ["ASC", "DESC"] as const) {
+        const whole = (await stage.ask(ClustersDocument, { orderBy: { field, direction } })).clusters.nodes.map((cluster) => cluster.name);
+        expect(whole.toSorted()).toEqual(Object.keys(sizes).toSorted());
+        if (field === "NAME") expect(whole).toEqual(direction === "ASC" ? whole.toSorted() : whole.toSorted().reverse());
+        if (field === "CREATED_AT" && direction === "ASC") expect(whole).toEqual(Object.keys(sizes));
+        const walked: string[] = [];
+        let after: string | null = null;
+        do {
+          const { clusters }: { clusters: { nodes: { name: string }[]; pageInfo: { hasNextPage: boolean; endCursor: string | null } } } =
+            await stage.ask(ClustersDocument, {
+              first: 1,
+              after,
+              orderBy: { field, direction },
+            });
+          walked.push(...clusters.nodes.map((cluster) => cluster.name));
+          after = clusters.pageInfo.hasNextPage ? clusters.pageInfo.endCursor : null;
+        } while (after !== null);
+        expect(walked).toEqual(whole);
+      }
+    },
+  );
 
   test("backwards: last and before walk from the end; edges carry the cursors that pageInfo names", async () => {
     const text = `query ($before: String) { clusters(last: 2, before: $before) { edges { cursor node { name } } pageInfo { hasPreviousPage hasNextPage startCursor endCursor } totalCount } }`;
     const end = await stage.execute(text);
     expect(end.errors).toBeUndefined();
-    expect(JSON.parse(JSON.stringify(end.data))).toMatchObject({ clusters: { edges: [{ node: { name: "gamma" } }, { node: { name: "delta" } }], pageInfo: { hasPreviousPage: true, hasNextPage: false }, totalCount: null } });
+    expect(JSON.parse(JSON.stringify(end.data))).toMatchObject({
+      clusters: {
+        edges: [{ node: { name: "gamma" } }, { node: { name: "delta" } }],
+        pageInfo: { hasPreviousPage: true, hasNextPage: false },
+        totalCount: null,
+      },
+    });
     const { clusters } = JSON.parse(JSON.stringify(end.data));
     expect(clusters.pageInfo).toMatchObject({ startCursor: clusters.edges[0].cursor, endCursor: clusters.edges[1].cursor });
     const start = JSON.parse(JSON.stringify(await stage.execute(text, { before: clusters.pageInfo.startCursor })));
@@ -114,7 +124,11 @@ describe("lists", () => {
 
   test("members of a cluster: counted, listed, filtered", async () => {
     const { cluster } = await stage.ask(ClusterDocument, { by: { name: "alpha" }, first: 2 });
-    expect(cluster).toMatchObject({ status: "ACTIVE", nodeCounts: { total: 3, active: 3, healthy: 3 }, nodes: { totalCount: 3, pageInfo: { hasNextPage: true } } });
+    expect(cluster).toMatchObject({
+      status: "ACTIVE",
+      nodeCounts: { total: 3, active: 3, healthy: 3 },
+      nodes: { totalCount: 3, pageInfo: { hasNextPage: true } },
+    });
     expect(cluster?.nodes.nodes.map((node) => [node.name, node.status, node.health.status])).toEqual([
       ["alpha-1", "ACTIVE", "HEALTHY"],
       ["alpha-2", "ACTIVE", "HEALTHY"],
@@ -156,7 +170,10 @@ describe("objects", () => {
     const ask = `query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }`;
     const answer = JSON.parse(JSON.stringify(await stage.execute(ask, { ids })));
     expect(answer.data.nodes).toEqual(
-      ["Viewer", "Project", "ProfileType", "Profile", "Cluster", "ClusterNode", "Action", "Event", "Worker"].map((type, at) => ({ __typename: type, id: ids[at] })),
+      ["Viewer", "Project", "ProfileType", "Profile", "Cluster", "ClusterNode", "Action", "Event", "Worker"].map((type, at) => ({
+        __typename: type,
+        id: ids[at],
+      })),
     );
     const wrong = ids.flatMap((id) => [id.toUpperCase(), `${id}0`, id.slice(0, -1), id.replace("_", "__")]);
     const junk = ["", "cluster_", "cluster_00000000000000000000000000", "\0", "👾", ...wrong];
@@ -172,17 +189,30 @@ describe("objects", () => {
     const cluster = { name: "alpha" };
     for (const by of [{ id }, { name: { cluster, name: "alpha-1" } }, { index: { cluster, index: 1 } }]) {
       const { clusterNode } = await stage.ask(NodeDocument, { by });
-      expect(clusterNode).toMatchObject({ id, name: "alpha-1", index: 1, cluster: { name: "alpha" }, profile: { name: "alpha-profile", revision: 1 }, health: { status: "HEALTHY", signals: expect.any(Array) } });
+      expect(clusterNode).toMatchObject({
+        id,
+        name: "alpha-1",
+        index: 1,
+        cluster: { name: "alpha" },
+        profile: { name: "alpha-profile", revision: 1 },
+        health: { status: "HEALTHY", signals: expect.any(Array) },
+      });
       expect(clusterNode?.events.nodes.every((event) => event.nodeId === id)).toBe(true);
     }
-    for (const by of [{ id: encodeId("project", stage.world.projectId) }, { name: { cluster, name: "no such\0" } }, { index: { cluster, index: 99 } }]) {
+    for (const by of [
+      { id: encodeId("project", stage.world.projectId) },
+      { name: { cluster, name: "no such\0" } },
+      { index: { cluster, index: 99 } },
+    ]) {
       expect((await stage.ask(NodeDocument, { by })).clusterNode).toBeNull();
     }
   });
 
   test("profiles: types with their schemas, specs with defaults, the clusters made from each", async () => {
     const { profileTypes } = await stage.ask(ProfileTypesDocument, {});
-    expect(profileTypes).toEqual([expect.objectContaining({ name: "sim", available: true, reason: null, specSchema: expect.objectContaining({ type: "object" }) })]);
+    expect(profileTypes).toEqual([
+      expect.objectContaining({ name: "sim", available: true, reason: null, specSchema: expect.objectContaining({ type: "object" }) }),
+    ]);
     const { profiles } = await stage.ask(ProfilesDocument, { filter: { nameContains: "GAMMA" } });
     expect(profiles.nodes).toEqual([expect.objectContaining({ name: "gamma-profile", revision: 1, spec: expect.objectContaining({ createMs: 0 }) })]);
     const { data } = await stage.execute(`{ profiles { nodes { name clusters { nodes { name } } } } }`);
@@ -198,7 +228,11 @@ describe("objects", () => {
     expect((await stage.ask(WorkersDocument, {})).workers).toEqual([expect.objectContaining({ host: "test-host", draining: false })]);
     expect((await stage.ask(ProjectsDocument, {})).projects.nodes.map((project) => project.name)).toEqual(["default", "elsewhere"]);
     expect((await stage.ask(TokensDocument, {}, { role: "ADMIN" })).tokens.nodes).toEqual([]);
-    for (const [text, role] of [["{ workers { id } }", "ADMIN"], ["{ projects { nodes { id } } }", "ADMIN"], ["{ tokens { nodes { id } } }", "MEMBER"]] as const) {
+    for (const [text, role] of [
+      ["{ workers { id } }", "ADMIN"],
+      ["{ projects { nodes { id } } }", "ADMIN"],
+      ["{ tokens { nodes { id } } }", "MEMBER"],
+    ] as const) {
       expect(await codesOf(text, {}, { role })).toEqual(["FORBIDDEN"]);
     }
   });
@@ -206,7 +240,9 @@ describe("objects", () => {
   test("a log: for an ADMIN, null where the driver has none; for others FORBIDDEN beside the rest", async () => {
     const text = `query ($id: ID!, $lines: Int! = 100) { clusterNode(by: { id: $id }) { name log(lastLines: $lines) } }`;
     const id = await firstNodeId("beta");
-    expect(JSON.parse(JSON.stringify(await stage.execute(text, { id }, { role: "ADMIN" })))).toEqual({ data: { clusterNode: { name: "beta-1", log: null } } });
+    expect(JSON.parse(JSON.stringify(await stage.execute(text, { id }, { role: "ADMIN" })))).toEqual({
+      data: { clusterNode: { name: "beta-1", log: null } },
+    });
     const refused = await stage.execute(text, { id }, { role: "MEMBER" });
     expect(refused.errors?.map((error) => error.extensions["code"])).toEqual(["FORBIDDEN"]);
     expect(JSON.parse(JSON.stringify(refused.data))).toEqual({ clusterNode: { name: "beta-1", log: null } });
@@ -230,7 +266,9 @@ describe("history", () => {
     const { events: newest } = await stage.ask(EventsDocument, { last: 5 });
     expect(newest.nodes.map((event) => event.cursor)).toEqual(all.slice(-5));
     const { cluster } = await stage.ask(ClusterDocument, { by: { name: "alpha" }, lastEvents: 1_000 });
-    expect(cluster?.events.nodes.map((event) => event.cursor)).toEqual(whole.events.nodes.filter((event) => event.clusterName === "alpha").map((event) => event.cursor));
+    expect(cluster?.events.nodes.map((event) => event.cursor)).toEqual(
+      whole.events.nodes.filter((event) => event.clusterName === "alpha").map((event) => event.cursor),
+    );
     const types = new Set((await stage.ask(EventTypesDocument, {})).eventTypes.map((type) => type.name));
     expect(types).toEqual(new Set(eventTypeNames));
   });
@@ -238,7 +276,11 @@ describe("history", () => {
   test("filters of events: types by prefix, level, foreign ids; another project sees nothing of it", async () => {
     const typesOf = async (filter: object, asker = {}): Promise<Set<string>> =>
       new Set((await stage.ask(EventsDocument, { first: 1_000, filter }, asker)).events.nodes.map((event) => event.type));
-    expect([...(await typesOf({ types: ["cluster.c", "cluster.created", "node."] }))].every((type) => type === "cluster.created" || type.startsWith("node."))).toBe(true);
+    expect(
+      [...(await typesOf({ types: ["cluster.c", "cluster.created", "node."] }))].every(
+        (type) => type === "cluster.created" || type.startsWith("node."),
+      ),
+    ).toBe(true);
     expect(await typesOf({ types: ["no.such"] })).toEqual(new Set());
     expect(await typesOf({ minLevel: "CRITICAL" })).toEqual(new Set());
     expect(await typesOf({ clusters: ["junk"] })).toEqual(new Set());
@@ -252,7 +294,9 @@ describe("history", () => {
     const { data } = await stage.execute(text, { after });
     const whole = await stage.ask(EventsDocument, { first: 1_000, after });
     for (const cluster of JSON.parse(JSON.stringify(data)).clusters.nodes) {
-      expect(cluster.events.nodes.map((event: { cursor: string }) => event.cursor)).toEqual(whole.events.nodes.filter((event) => event.clusterName === cluster.name).map((event) => event.cursor));
+      expect(cluster.events.nodes.map((event: { cursor: string }) => event.cursor)).toEqual(
+        whole.events.nodes.filter((event) => event.clusterName === cluster.name).map((event) => event.cursor),
+      );
     }
     const { cluster } = await stage.ask(ClusterDocument, { by: { name: "beta" } });
     const other = JSON.parse(JSON.stringify(await stage.execute(text, { filter: { clusters: [cluster?.id] } })));

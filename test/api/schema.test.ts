@@ -1,5 +1,16 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { type GraphQLNamedType, type GraphQLObjectType, isEnumType, isInputObjectType, isInterfaceType, isObjectType, isUnionType, parse, printSchema, validate } from "graphql";
+import {
+  type GraphQLNamedType,
+  type GraphQLObjectType,
+  isEnumType,
+  isInputObjectType,
+  isInterfaceType,
+  isObjectType,
+  isUnionType,
+  parse,
+  printSchema,
+  validate,
+} from "graphql";
 import { describe, expect, test } from "vitest";
 import { accessOf } from "../../src/api/access.ts";
 import { buildSchema } from "../../src/api/schema.ts";
@@ -18,7 +29,8 @@ function rootOf(name: "Query" | "Mutation" | "Subscription"): GraphQLObjectType 
 function undescribed(type: GraphQLNamedType): string[] {
   const found = type.description == null && !builtIn.has(type.name) ? [type.name] : [];
   if (isEnumType(type)) found.push(...type.getValues().flatMap((value) => (value.description == null ? [`${type.name}.${value.name}`] : [])));
-  if (isInputObjectType(type)) found.push(...Object.values(type.getFields()).flatMap((field) => (field.description == null ? [`${type.name}.${field.name}`] : [])));
+  if (isInputObjectType(type))
+    found.push(...Object.values(type.getFields()).flatMap((field) => (field.description == null ? [`${type.name}.${field.name}`] : [])));
   if (!isObjectType(type) && !isInterfaceType(type)) return found;
   for (const field of Object.values(type.getFields())) {
     if (field.description == null) found.push(`${type.name}.${field.name}`);
@@ -82,7 +94,11 @@ describe("schema", () => {
 
   test("every object with an id: a Node", () => {
     const withId = ownTypes.filter(isObjectType).filter((type) => Object.hasOwn(type.getFields(), "id"));
-    for (const type of withId) expect(type.getInterfaces().map((one) => one.name), type.name).toContain("Node");
+    for (const type of withId)
+      expect(
+        type.getInterfaces().map((one) => one.name),
+        type.name,
+      ).toContain("Node");
   });
 
   test("operations of schema/operations: valid, with unique names", () => {

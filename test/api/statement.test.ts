@@ -34,9 +34,12 @@ const members10 = `nodes(first: 10) { nodes { id name status health { status rea
 
 describe("statements", () => {
   test("100 clusters with profile, counts, 10 members with health, actions and last event: at most 10, each once", async () => {
-    const { names, data } = await cost(`query ($first: Int!) { clusters(first: $first) { nodes { id name status
+    const { names, data } = await cost(
+      `query ($first: Int!) { clusters(first: $first) { nodes { id name status
       profile { name revision } nodeCounts { total active byStatus { status count } } ${members10}
-      actions(last: 1) { nodes { kind progress { done } } } events(last: 1) { nodes { message } } } } }`, { first: clusters });
+      actions(last: 1) { nodes { kind progress { done } } } events(last: 1) { nodes { message } } } } }`,
+      { first: clusters },
+    );
     expect(data).toMatchObject({ clusters: { nodes: expect.objectContaining({ length: clusters }) } });
     expect(JSON.stringify(data)).toContain(`"totalCount":${members}`);
     expect(names.length, names.join(" ")).toBeLessThanOrEqual(10);
@@ -62,7 +65,9 @@ describe("statements", () => {
   });
 
   test("actions with their subjects, chains and events: a handful", async () => {
-    const { names } = await cost(`{ actions(last: 100) { nodes { kind cluster { name } node { name } supersededBy { id } liveAction { id } events(last: 2) { nodes { type } } } } }`);
+    const { names } = await cost(
+      `{ actions(last: 100) { nodes { kind cluster { name } node { name } supersededBy { id } liveAction { id } events(last: 2) { nodes { type } } } } }`,
+    );
     expect(names.length, names.join(" ")).toBeLessThanOrEqual(10);
   });
 
