@@ -1,0 +1,319 @@
+/**
+ * A tiny world for plans: members that come, fail and die, wishes, and a clock. It applies plans as the planner does, keeps the books
+ * that the store keeps, and says so when a plan does what it must not.
+ */
+import { expect } from "vitest";
+import { type ActionKind, type ActionStatus, actionFacets, actionProgress, actionTransition, isFinished } from "../../../src/core/action.ts";
+import type { ClusterStatus, Condition } from "../../../src/core/cluster.ts";
+import type { NodeEvent, NodeStatus } from "../../../src/core/node.ts";
+import { nodeTransition } from "../../../src/core/node.ts";
+import { type Brake, brakeRules, restedBrake } from "../../../src/core/plan/brake.ts";
+import { type Aggregates, type ClusterPlan, type Observed, planCluster } from "../../../src/core/plan/cluster-plan.ts";
+import { sizeGoal } from "../../../src/core/plan/goal.ts";
+
+interface Member {
+  status: NodeStatus;
+  certain: boolean;
+  remedyAtMs: number;
+  /** A job's step is under way. */
+  checking: boolean;
+}
+
+interface Action {
+  readonly id: number;
+  readonly kind: ActionKind;
+  readonly generation: number;
+  readonly total: number;
+  readonly goal: number;
+  readonly counter: "created" | "deleted" | "recovered" | "checked";
+  readonly failedBase: number;
+  readonly timeoutAtMs: number | null;
+  spread: boolean;
+  status: ActionStatus;
+  done: number;
+  failed: number;
+}
+
+export interface ModelOptions {
+  readonly window: number;
+  readonly desired: number;
+  readonly minSize: number;
+}
+
+export class ClusterModel {
+  nowMs = 1_000_000;
+  gone = false;
+  members: Member[] = [];
+  readonly actions: Action[] = [];
+  readonly wanted: { desiredCapacity: number; minSize: number; maxSize: number | null; deleting: boolean; generation: number };
+  observedGeneration = 0;
+  placeable = true;
+  private readonly window: number;
+  private readonly totals = { created: 0, deleted: 0, recovered: 0, checked: 0, failed: 0 };
+  private status: ClusterStatus = "INIT";
+  private conditions: readonly Condition[] = [];
+  private brake: Brake = restedBrake;
+
+  constructor(options: ModelOptions) {
+    this.window = options.window;
+    this.wanted = { desiredCapacity: 0, minSize: options.minSize, maxSize: null, deleting: false, generation: 0 };
+    this.wish(options.desired, false, "CLUSTER_CREATE");
+  }
+
+  count(...statuses: readonly NodeStatus[]): number {
+    return this.members.filter((member) => statuses.includes(member.status)).length;
+  }
+
+  open(): Action[] {
+    return this.actions.filter((action) => !isFinished(action.status));
+  }
+
+  /** Somebody wants another size. */
+  wish(desired: number, relative: boolean, kind: ActionKind = "CLUSTER_RESIZE"): void {
+    if (this.wanted.deleting || desired < this.wanted.minSize) return;
+    const former = this.wanted.desiredCapacity;
+    const leaving = this.count("DELETING");
+    const goal = sizeGoal(
+      {
+        desired,
+        former,
+        standing: this.members.length - leaving,
+        unmade: this.count("PLANNED", "CREATING"),
+        leaving,
+        createdTotal: BigInt(this.totals.created),
+        deletedTotal: BigInt(this.totals.deleted),
+      },
+      relative,
+    );
+    this.wanted.desiredCapacity = desired;
+    this.wanted.generation += 1;
+    if (!relative) this.supersede((action) => actionFacets[action.kind] === "SIZE");
+    this.accept(kind, goal.total, Number(goal.goal), goal.direction === "grow" ? "created" : "deleted");
+  }
+
+  /** Somebody wants a job done on all members. */
+  job(kind: "CLUSTER_CHECK" | "CLUSTER_RECOVER"): void {
+    if (this.wanted.deleting) return;
+    const recover = kind === "CLUSTER_RECOVER";
+    const total = recover ? this.count("ERROR") : this.members.length - this.count("PLANNED", "CREATING", "DELETING");
+    this.accept(kind, total, total + (recover ? this.totals.recovered : this.totals.checked), recover ? "recovered" : "checked");
+  }
+
+  /** Somebody wants it gone. */
+  remove(): void {
+    if (this.wanted.deleting) return;
+    this.wanted.deleting = true;
+    this.wanted.generation += 1;
+    this.supersede(() => true);
+    this.accept("CLUSTER_DELETE", this.members.length, this.totals.deleted + this.members.length, "deleted");
+  }
+
+  private accept(kind: ActionKind, total: number, goal: number, counter: Action["counter"]): void {
+    const timeoutAtMs = this.nowMs + 3_600_000;
+    const { generation } = this.wanted;
+    this.actions.push({
+      id: this.actions.length,
+      kind,
+      generation,
+      total,
+      goal,
+      counter,
+      failedBase: this.totals.failed,
+      timeoutAtMs,
+      spread: false,
+      status: total === 0 && kind !== "CLUSTER_DELETE" ? "SUCCEEDED" : "PENDING",
+      done: 0,
+      failed: 0,
+    });
+  }
+
+  private supersede(which: (action: Action) => boolean): void {
+    for (const action of this.open()) if (which(action)) action.status = "SUPERSEDED";
+  }
+
+  private observe(): Observed<number> {
+    const counts: Aggregates = {
+      planned: this.count("PLANNED"),
+      creating: this.count("CREATING"),
+      active: this.count("ACTIVE"),
+      updating: 0,
+      recovering: this.count("RECOVERING"),
+      suspended: 0,
+      warning: 0,
+      error: this.count("ERROR"),
+      unknown: 0,
+      deleting: this.count("DELETING"),
+    };
+    const sick = this.members.filter((member) => member.status === "ERROR");
+    const due = sick.filter((member) => member.remedyAtMs <= this.nowMs);
+    const later = sick.filter((member) => member.remedyAtMs > this.nowMs).map((member) => member.remedyAtMs);
+    const spreading = (kind: ActionKind): number => this.open().filter((action) => action.kind === kind && !action.spread).length;
+    return {
+      counts,
+      observedGeneration: this.observedGeneration,
+      status: this.status,
+      conditions: this.conditions,
+      brake: this.brake,
+      patients: {
+        waiting: due.length,
+        certain: due.filter((member) => member.certain).length,
+        doubtful: sick.filter((member) => !member.certain).length,
+        nextAtMs: later.length === 0 ? null : Math.min(...later),
+      },
+      openActions: this.open().map((action) => ({
+        ...action,
+        ...actionProgress({ ...action, reached: this.totals[action.counter], failedTotal: this.totals.failed }),
+        begun: action.status === "RUNNING",
+      })),
+      jobsLeft: {
+        check: this.members.filter((member) => member.checking).length + spreading("CLUSTER_CHECK"),
+        recover: counts.recovering + spreading("CLUSTER_RECOVER"),
+      },
+      window: this.window,
+      placeable: this.placeable,
+      held: null,
+    };
+  }
+
+  /** One pass of the planner. */
+  pass(): ClusterPlan<number> {
+    const observed = this.observe();
+    const plan = planCluster<number>(this.wanted, observed, this.nowMs);
+    this.checkPlan(plan, observed);
+    for (let i = 0; i < plan.create; i++) this.members.push({ status: "PLANNED", certain: true, remedyAtMs: 0, checking: false });
+    this.takeAway(plan.remove);
+    this.heal(plan);
+    for (const step of plan.actions) {
+      const action = this.actions[step.id];
+      if (action === undefined) throw new Error("a plan names an action that there is not");
+      const to = actionTransition(action.status, step.event);
+      expect(to, `${action.status} ${step.event}`).not.toBeNull();
+      action.status = to ?? action.status;
+      action.done = step.done;
+      action.failed = step.failed;
+    }
+    for (const action of this.open()) this.spread(action);
+    this.gone = plan.forget;
+    this.status = plan.status;
+    this.conditions = plan.conditions;
+    this.brake = plan.brake;
+    this.observedGeneration = plan.observedGeneration;
+    return plan;
+  }
+
+  private checkPlan(plan: ClusterPlan<number>, { counts, patients }: Observed<number>): void {
+    const unmade = counts.planned + counts.creating;
+    const standing = this.members.length - counts.deleting;
+    if (plan.create > 0) {
+      expect(unmade + plan.create).toBeLessThanOrEqual(this.window);
+      expect(standing + plan.create).toBeLessThanOrEqual(this.wanted.desiredCapacity);
+      expect(this.placeable && !this.wanted.deleting).toBe(true);
+    }
+    if (plan.remove > 0) expect(standing - plan.remove).toBeGreaterThanOrEqual(this.wanted.deleting ? 0 : this.wanted.desiredCapacity);
+    expect(plan.create === 0 || plan.remove === 0).toBe(true);
+    expect(plan.heal).toBeLessThanOrEqual(patients.waiting);
+    if (plan.heal > 0) expect(counts.recovering + plan.heal).toBeLessThanOrEqual(brakeRules.atOnce(this.wanted.desiredCapacity));
+    if (this.wanted.deleting) expect(plan.heal).toBe(0);
+    if (plan.forget) expect(this.wanted.deleting && this.members.length === 0).toBe(true);
+    expect(plan.observedGeneration).toBeGreaterThanOrEqual(this.observedGeneration);
+    expect(plan.observedGeneration).toBeLessThanOrEqual(this.wanted.generation);
+    if (plan.lookAgainAtMs !== null && patients.waiting === 0) expect(plan.lookAgainAtMs).toBeGreaterThan(this.nowMs);
+    for (const { done, failed } of plan.actions) expect(Math.min(done, failed)).toBeGreaterThanOrEqual(0);
+    expect(plan.conditions.map((condition) => condition.type)).toEqual(["CONVERGED", "AVAILABLE", "HEALING_PAUSED"]);
+  }
+
+  /** What was not begun goes at once, the rest is on its way out. */
+  private takeAway(count: number): void {
+    const rank: readonly NodeStatus[] = ["PLANNED", "ERROR", "RECOVERING", "CREATING", "ACTIVE"];
+    const victims = this.members
+      .filter((member) => member.status !== "DELETING")
+      .sort((a, b) => rank.indexOf(a.status) - rank.indexOf(b.status))
+      .slice(0, count);
+    for (const victim of victims) {
+      if (nodeTransition(victim.status, "dropped") === "GONE") this.vanish(victim);
+      else this.move(victim, "deleteWanted");
+    }
+  }
+
+  private heal(plan: ClusterPlan<number>): void {
+    const patients = this.members
+      .filter((member) => member.status === "ERROR" && member.remedyAtMs <= this.nowMs && (member.certain || !plan.healCertainOnly))
+      .slice(0, plan.heal);
+    expect(patients).toHaveLength(plan.heal);
+    for (const patient of patients) this.move(patient, "recoverBegun");
+  }
+
+  private spread(action: Action): void {
+    if (action.status !== "RUNNING" || action.spread) return;
+    if (action.kind === "CLUSTER_RECOVER") for (const member of this.members) if (member.status === "ERROR") this.move(member, "recoverBegun");
+    if (action.kind === "CLUSTER_CHECK") for (const member of this.members) member.checking = member.status === "ACTIVE" || member.status === "ERROR";
+    action.spread = true;
+  }
+
+  private move(member: Member, event: NodeEvent): void {
+    const to = nodeTransition(member.status, event);
+    if (to === null || to === "GONE") throw new Error(`${member.status} ${event}`);
+    member.status = to;
+    if (to === "DELETING" || to === "RECOVERING") member.checking = false;
+  }
+
+  private vanish(member: Member): void {
+    this.members = this.members.filter((other) => other !== member);
+    this.totals.deleted += 1;
+  }
+
+  /** Something happens to the member at this place: its step ends, well or badly, or it dies. */
+  happen(place: number, well: boolean, certain: boolean): void {
+    const member = this.members[place % Math.max(1, this.members.length)];
+    if (member === undefined) return;
+    if (member.checking) {
+      member.checking = false;
+      this.totals.checked += 1;
+      return;
+    }
+    if (member.status === "PLANNED") this.move(member, "createBegun");
+    else if (member.status === "DELETING") {
+      if (well) this.vanish(member);
+    } else if (member.status === "CREATING" || member.status === "RECOVERING") this.finish(member, well);
+    else if (member.status === "ACTIVE") {
+      if (!well) this.sicken(member, "vanished", certain, 0);
+    } else if (member.status === "ERROR" && well && !member.certain) this.move(member, "found");
+  }
+
+  private finish(member: Member, well: boolean): void {
+    const creating = member.status === "CREATING";
+    if (!well) {
+      this.sicken(member, creating ? "createFailed" : "recoverFailed", true, 1_000);
+      if (creating) this.totals.failed += 1;
+      return;
+    }
+    this.move(member, creating ? "created" : "recovered");
+    this.totals[creating ? "created" : "recovered"] += 1;
+  }
+
+  private sicken(member: Member, event: NodeEvent, certain: boolean, pauseMs: number): void {
+    this.move(member, event);
+    member.certain = certain;
+    member.remedyAtMs = this.nowMs + pauseMs;
+    member.checking = false;
+  }
+
+  /** From now on everything goes well: passes and outcomes until nothing is left to do. Returns how many rounds it took. */
+  settle(rounds: number): number {
+    for (let round = 1; round <= rounds; round++) {
+      const plan = this.pass();
+      if (this.gone) return round;
+      const before = this.members.map((member) => member.status).join();
+      // From the last to the first: a member that goes moves those behind it.
+      for (let place = this.members.length - 1; place >= 0; place--) this.happen(place, true, true);
+      const still = before === this.members.map((member) => member.status).join();
+      if (!still || plan.create + plan.remove + plan.heal + plan.actions.length > 0 || this.members.some((member) => member.checking)) continue;
+      const next = this.members.filter((member) => member.status === "ERROR").length > 0 ? plan.lookAgainAtMs : null;
+      if (next === null) return round;
+      this.nowMs = Math.max(this.nowMs, next);
+    }
+    throw new Error(
+      `not settled after ${rounds} rounds: ${JSON.stringify({ wanted: this.wanted, members: this.members, open: this.open(), now: this.nowMs })}`,
+    );
+  }
+}
