@@ -8,6 +8,7 @@ import { migrate } from "../src/store/migrate.ts";
 import { startPostgres } from "../test/support/postgres.ts";
 import { printDatabaseSchema } from "./database-schema.ts";
 import { printGraphqlSchema, printOperations } from "./graphql-schema.ts";
+import { printReadme } from "./readme.ts";
 import { actionStateDiagram, nodeStateDiagram } from "./state-diagram.ts";
 
 async function databaseSchema(): Promise<string> {
@@ -28,6 +29,7 @@ async function databaseSchema(): Promise<string> {
 }
 
 const printed: Readonly<Record<string, () => string | Promise<string>>> = {
+  "README.md": printReadme,
   "docs/state-node.md": nodeStateDiagram,
   "docs/state-action.md": actionStateDiagram,
   "schema/database.sql": databaseSchema,
