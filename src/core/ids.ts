@@ -62,14 +62,27 @@ export function isUuid(text: string): boolean {
 
 /** `cluster` + UUID → `cluster_01j…` (26 characters of base 32 behind the prefix). */
 export function encodeId<P extends IdPrefix>(prefix: P, id: IdByPrefix[P]): string {
-  let value = BigInt(`0x${id.replaceAll("-", "")}`);
-  let text = "";
-  for (let i = 0; i < 26; i++) {
-    text = (alphabet[Number(value & 31n)] ?? "") + text;
-    value >>= 5n;
+  // By nibbles, not by one big number: pages hold thousands of ids. Two zero bits come first, as 26 × 5 is 130.
+  let text = `${prefix}_`;
+  let bits = 0;
+  let held = 2;
+  for (let i = 0; i < id.length; i++) {
+    const code = id.charCodeAt(i);
+    if (code === hyphen) continue;
+    bits = (bits << 4) | (code <= digitNine ? code - digitZero : code - letterA + 10);
+    held += 4;
+    if (held < 5) continue;
+    held -= 5;
+    text += alphabet.charAt((bits >> held) & 31);
+    bits &= (1 << held) - 1;
   }
-  return `${prefix}_${text}`;
+  return text;
 }
+
+const hyphen = 0x2d;
+const digitZero = 0x30;
+const digitNine = 0x39;
+const letterA = 0x61;
 
 /** The id's prefix and UUID, or null for anything that is not a TypeID of ours. Never throws: ids come from outside. */
 export function parseId(text: string): { prefix: IdPrefix; uuid: string } | null {
