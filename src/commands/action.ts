@@ -42,7 +42,13 @@ export async function cancelAction(context: CommandContext, input: CancelActionI
     if (action.kind === "CLUSTER_DELETE" && cluster !== null) {
       const stays = await takeDeletionBack(tx, now, cluster, action);
       if (!stays) {
-        return refused({ kind: "Conflict", reason: "DELETING", message: `Members of ${cluster.name} are gone already.`, path: ["id"], object: { type: "cluster", id: cluster.id } });
+        return refused({
+          kind: "Conflict",
+          reason: "DELETING",
+          message: `Members of ${cluster.name} are gone already.`,
+          path: ["id"],
+          object: { type: "cluster", id: cluster.id },
+        });
       }
     } else if (actionFacets[action.kind] === "SIZE" && cluster !== null) await settleForWhatIsThere(tx, now, cluster, action);
     else if (node !== undefined && node.actionId === id) {

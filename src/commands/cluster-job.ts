@@ -17,7 +17,12 @@ export function remedyOperation<Name extends string>(asked: Optional<string>, kn
   if (asked == null) return { ok: true, value: null };
   const name = known.find((each) => each === asked.toLowerCase());
   if (name !== undefined) return { ok: true, value: name };
-  return refused({ kind: "Unsupported", operation: safeText(asked, 128), message: `Recovering knows ${known.join(" and ")} here.`, path: ["operation"] });
+  return refused({
+    kind: "Unsupported",
+    operation: safeText(asked, 128),
+    message: `Recovering knows ${known.join(" and ")} here.`,
+    path: ["operation"],
+  });
 }
 
 /** No operation takes parameters yet. */
@@ -34,7 +39,13 @@ export async function checkCluster(context: CommandContext, input: CheckClusterI
     if (!locked.ok) return locked;
     const counts = await countsOf(work.tx, locked.value);
     const there = counts.active + counts.updating + counts.recovering + counts.suspended + counts.warning + counts.error + counts.unknown;
-    return acceptJob(work, context, locked.value, counts, { kind: "CLUSTER_CHECK", counter: "CHECKED", inputs: {}, total: there, reached: counts.checked_total });
+    return acceptJob(work, context, locked.value, counts, {
+      kind: "CLUSTER_CHECK",
+      counter: "CHECKED",
+      inputs: {},
+      total: there,
+      reached: counts.checked_total,
+    });
   });
 }
 
@@ -48,7 +59,13 @@ export async function recoverCluster(context: CommandContext, input: RecoverClus
     if (!locked.ok) return locked;
     const counts = await countsOf(work.tx, locked.value);
     const inputs: Record<string, Json> = operation.value === null ? {} : { operation: operation.value };
-    return acceptJob(work, context, locked.value, counts, { kind: "CLUSTER_RECOVER", counter: "RECOVERED", inputs, total: counts.error, reached: counts.recovered_total });
+    return acceptJob(work, context, locked.value, counts, {
+      kind: "CLUSTER_RECOVER",
+      counter: "RECOVERED",
+      inputs,
+      total: counts.error,
+      reached: counts.recovered_total,
+    });
   });
 }
 

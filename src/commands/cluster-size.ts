@@ -48,7 +48,12 @@ export async function scaleInCluster(context: CommandContext, input: ScaleCluste
   return scale(context, "scaleInCluster", input, -1);
 }
 
-async function scale(context: CommandContext, name: "scaleOutCluster" | "scaleInCluster", input: ScaleClusterInput, sign: 1 | -1): Promise<Result<ClusterAction>> {
+async function scale(
+  context: CommandContext,
+  name: "scaleOutCluster" | "scaleInCluster",
+  input: ScaleClusterInput,
+  sign: 1 | -1,
+): Promise<Result<ClusterAction>> {
   const count = input.count ?? 1;
   const issues = count < 1 ? [{ path: ["count"], message: "must be at least 1" }] : [];
   return mutate(context, { name, needs: "MEMBER", input, issues, revive: reviveClusterAction }, async (work) => {

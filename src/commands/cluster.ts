@@ -9,7 +9,8 @@ import { insertActions, stepActions, supersedeActions } from "../store/action-wr
 import type { ClusterRow } from "../store/cluster.ts";
 import { findClusterIdByName, insertCluster, saveWanted, setClusterStatus, type WantedPatch } from "../store/cluster-write.ts";
 import { noCounts, standing } from "../store/count.ts";
-import { type ClusterAction, type CommandContext, initiatorOf, mutate, reviveClusterAction } from "./command.ts";
+import type { SealedProfile } from "../store/profile.ts";
+import { type ClusterAction, type CommandContext, initiatorOf, mutate, reviveClusterAction, type Work } from "./command.ts";
 import type { CreateClusterInput, DeleteClusterInput, UpdateClusterInput } from "./input.ts";
 import { deletingCluster, lockNamedCluster, notNull, shownId } from "./lookup.ts";
 import { lockNamedProfile } from "./profile.ts";
@@ -24,71 +25,84 @@ function timeoutIssues(seconds: number): InputIssue[] {
   return seconds < 1 || seconds > timeoutLimit ? [{ path: ["timeoutSeconds"], message: `must be from 1 to ${timeoutLimit}` }] : [];
 }
 
-export async function createCluster(context: CommandContext, input: CreateClusterInput): Promise<Result<ClusterAction>> {
+/** A new cluster as it is wanted, defaults filled in. */
+function withDefaults(input: CreateClusterInput) {
   const { name, minSize, timeoutSeconds } = input;
-  const maxSize = input.maxSize ?? null;
-  const desiredCapacity = input.desiredCapacity ?? minSize;
-  const nodeNameFormat = input.nodeNameFormat ?? defaultNodeNameFormat;
-  const metadata = input.metadata ?? {};
+  return {
+    name,
+    desiredCapacity: input.desiredCapacity ?? minSize,
+    minSize,
+    maxSize: input.maxSize ?? null,
+    nodeNameFormat: input.nodeNameFormat ?? defaultNodeNameFormat,
+    timeoutSeconds,
+    metadata: input.metadata ?? {},
+  };
+}
+
+export async function createCluster(context: CommandContext, input: CreateClusterInput): Promise<Result<ClusterAction>> {
+  const wanted = withDefaults(input);
+  const { name, desiredCapacity, minSize, maxSize } = wanted;
   const issues: InputIssue[] = [
     ...nameIssues(name, ["name"]),
     ...boundIssues(minSize, maxSize),
     ...(input.desiredCapacity == null ? [] : desiredIssues(desiredCapacity, minSize, maxSize, ["desiredCapacity"])),
-    ...documentIssues(metadata, ["metadata"], context.limits.metadataBytes),
-    ...nodeNameFormatIssues(nodeNameFormat, ["nodeNameFormat"]),
-    ...timeoutIssues(timeoutSeconds),
+    ...documentIssues(wanted.metadata, ["metadata"], context.limits.metadataBytes),
+    ...nodeNameFormatIssues(wanted.nodeNameFormat, ["nodeNameFormat"]),
+    ...timeoutIssues(wanted.timeoutSeconds),
   ];
   return mutate(context, { name: "createCluster", needs: "MEMBER", input, issues, revive: reviveClusterAction }, async (work) => {
-    const { tx } = work;
     const project = await lockForQuota(work, context);
     if (!project.ok) return project;
     const profile = await lockNamedProfile(work, context, input.profile, "share");
     if (!profile.ok) return profile;
     const unusable = refuseMaking(context, profile.value.type);
     if (unusable !== null) return unusable;
-    const holder = await findClusterIdByName(tx.db, project.value.id, name);
+    const holder = await findClusterIdByName(work.tx.db, project.value.id, name);
     if (holder !== null) return nameTaken(name, holder);
     const tooMany = await checkQuota(work, project.value, { clusters: 1, nodes: desiredCapacity });
     if (tooMany !== null) return tooMany;
-    const now = await tx.now();
-    const { entropy } = context.store.runtime;
-    const clusterId = brandId("cluster", entropy.uuid());
-    const actionId = brandId("action", entropy.uuid());
-    const projectId = project.value.id;
-    const profileId = profile.value.id;
-    await insertCluster(tx.db, { id: clusterId, projectId, name, profileId, desiredCapacity, minSize, maxSize, nodeNameFormat, timeoutSeconds, metadata, actionId, now });
-    tx.events.push({
-      type: "cluster.created",
-      projectId,
-      clusterId,
-      clusterName: name,
-      actionId,
-      data: { profileId: encodeId("profile", profileId), desiredCapacity, minSize, maxSize, generation: 1 },
-    });
-    const goal = goalOf(noCounts, 0, desiredCapacity, false);
-    await insertActions(tx, now, [
-      {
-        id: actionId,
-        projectId,
-        kind: "CLUSTER_CREATE",
-        cause: "USER",
-        initiator: initiatorOf(context.principal),
-        clusterId,
-        clusterName: name,
-        nodeId: null,
-        nodeName: null,
-        generation: 1,
-        inputs: { name, profile: shownId("profile", profileId), desiredCapacity, minSize, maxSize, nodeNameFormat, timeoutSeconds },
-        total: goal.total,
-        counter: "CREATED",
-        goal: goal.goal,
-        timeoutAt: new Date(now.getTime() + timeoutSeconds * 1_000),
-      },
-    ]);
-    if (goal.total === 0) await stepActions(tx, now, [{ id: actionId, event: "succeeded" }]);
-    tx.markDue(clusterId);
-    return { ok: true, value: { clusterId, actionId } };
+    return { ok: true, value: await accept(work, context, profile.value, wanted) };
   });
+}
+
+async function accept(
+  { tx }: Work,
+  context: CommandContext,
+  profile: SealedProfile,
+  wanted: ReturnType<typeof withDefaults>,
+): Promise<ClusterAction> {
+  const now = await tx.now();
+  const { entropy } = context.store.runtime;
+  const clusterId = brandId("cluster", entropy.uuid());
+  const actionId = brandId("action", entropy.uuid());
+  const { projectId, id: profileId } = profile;
+  const { metadata: _, ...inputs } = { ...wanted, profile: shownId("profile", profileId) };
+  const { name, desiredCapacity, minSize, maxSize, timeoutSeconds } = wanted;
+  await insertCluster(tx.db, { id: clusterId, projectId, profileId, actionId, now, ...wanted });
+  const about = { projectId, clusterId, clusterName: name };
+  const data = { profileId: encodeId("profile", profileId), desiredCapacity, minSize, maxSize, generation: 1 };
+  tx.events.push({ type: "cluster.created", ...about, actionId, data });
+  const goal = goalOf(noCounts, 0, desiredCapacity, false);
+  await insertActions(tx, now, [
+    {
+      id: actionId,
+      ...about,
+      kind: "CLUSTER_CREATE",
+      cause: "USER",
+      initiator: initiatorOf(context.principal),
+      nodeId: null,
+      nodeName: null,
+      generation: 1,
+      inputs,
+      total: goal.total,
+      counter: "CREATED",
+      goal: goal.goal,
+      timeoutAt: new Date(now.getTime() + timeoutSeconds * 1_000),
+    },
+  ]);
+  if (goal.total === 0) await stepActions(tx, now, [{ id: actionId, event: "succeeded" }]);
+  tx.markDue(clusterId);
+  return { clusterId, actionId };
 }
 
 /** Changes what needs no work of its own; its action succeeds at once. */
@@ -120,10 +134,23 @@ export async function updateCluster(context: CommandContext, input: UpdateCluste
     const about = { projectId: cluster.projectId, clusterId: cluster.id, clusterName: cluster.name };
     if (changed) {
       await saveWanted(tx.db, now, cluster, { ...patch, generation });
-      tx.events.push({ type: "cluster.updated", ...about, actionId, data: { name: next.name, minSize: next.minSize, maxSize: next.maxSize, generation } });
+      tx.events.push({
+        type: "cluster.updated",
+        ...about,
+        actionId,
+        data: { name: next.name, minSize: next.minSize, maxSize: next.maxSize, generation },
+      });
       tx.markDue(cluster.id);
     }
-    const action = { id: actionId, ...about, kind: "CLUSTER_UPDATE" as const, cause: "USER" as const, initiator: initiatorOf(context.principal), nodeId: null, nodeName: null };
+    const action = {
+      id: actionId,
+      ...about,
+      kind: "CLUSTER_UPDATE" as const,
+      cause: "USER" as const,
+      initiator: initiatorOf(context.principal),
+      nodeId: null,
+      nodeName: null,
+    };
     await insertActions(tx, now, [{ ...action, generation, inputs, total: 0, counter: null, timeoutAt: null }]);
     await stepActions(tx, now, [{ id: actionId, event: "succeeded" }]);
     return { ok: true, value: { clusterId: cluster.id, actionId } };
@@ -153,7 +180,8 @@ function updatedBoundIssues(cluster: ClusterRow, minSize: number, maxSize: numbe
   const issues = boundIssues(minSize, maxSize);
   const { desiredCapacity } = cluster;
   if (minSize > desiredCapacity) issues.push({ path: ["minSize"], message: `must not be above the desired capacity ${desiredCapacity}` });
-  if (maxSize !== null && maxSize < desiredCapacity) issues.push({ path: ["maxSize"], message: `must not be below the desired capacity ${desiredCapacity}` });
+  if (maxSize !== null && maxSize < desiredCapacity)
+    issues.push({ path: ["maxSize"], message: `must not be below the desired capacity ${desiredCapacity}` });
   return issues;
 }
 
@@ -168,7 +196,13 @@ function differs(cluster: ClusterRow, next: ClusterRow): boolean {
 }
 
 function nameTaken(name: string, id: ClusterId): ReturnType<typeof refused> {
-  return refused({ kind: "Conflict", reason: "NAME_TAKEN", message: `There is a cluster ${name} already.`, path: ["name"], object: { type: "cluster", id } });
+  return refused({
+    kind: "Conflict",
+    reason: "NAME_TAKEN",
+    message: `There is a cluster ${name} already.`,
+    path: ["name"],
+    object: { type: "cluster", id },
+  });
 }
 
 /**
@@ -191,9 +225,18 @@ export async function deleteCluster(context: CommandContext, input: DeleteCluste
     await saveWanted(tx.db, now, cluster, { deleting: true, abandon: input.abandon, generation, existenceActionId: actionId });
     tx.events.push({ type: "cluster.deletion.wanted", ...about, actionId, data: { generation } });
     const former = await setClusterStatus(tx.db, now, cluster.id, "DELETING", null);
-    if (former !== "DELETING") tx.events.push({ type: "cluster.status.changed", ...about, actionId, data: { from: former, to: "DELETING", reason: null } });
+    if (former !== "DELETING")
+      tx.events.push({ type: "cluster.status.changed", ...about, actionId, data: { from: former, to: "DELETING", reason: null } });
     const total = standing(counts) + counts.deleting;
-    const action = { id: actionId, ...about, kind: "CLUSTER_DELETE" as const, cause: "USER" as const, initiator: initiatorOf(context.principal), nodeId: null, nodeName: null };
+    const action = {
+      id: actionId,
+      ...about,
+      kind: "CLUSTER_DELETE" as const,
+      cause: "USER" as const,
+      initiator: initiatorOf(context.principal),
+      nodeId: null,
+      nodeName: null,
+    };
     await insertActions(tx, now, [
       {
         ...action,

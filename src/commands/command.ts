@@ -2,13 +2,14 @@
  * What every command is handed, and the way it goes: role, then one transaction that begins with the idempotency key and is rolled
  * back when the command refuses. A refusal leaves nothing behind, its key included.
  */
+
+import { textIssues } from "../core/document.ts";
 import { type InputIssue, type Refusal, type Result, refused } from "../core/errors.ts";
 import type { ActionId, ClusterId, NodeId } from "../core/ids.ts";
 import { brandId } from "../core/ids.ts";
 import { canonicalJson, type Json, type JsonObject } from "../core/json.ts";
 import type { Limits } from "../core/limits.ts";
 import { mayAct, type Principal, type Role } from "../core/principal.ts";
-import { textIssues } from "../core/document.ts";
 import type { DriverCatalog } from "../drivers/driver.ts";
 import { violatedUnique } from "../store/failure.ts";
 import { claimKey, type KeyUse, keepPayload } from "../store/idempotency.ts";

@@ -1,6 +1,6 @@
 /** An action on one named node: accepted with its event, and ended where nothing is left to do. */
 import type { ActionKind } from "../core/action.ts";
-import { type Refusal, refused, type Result } from "../core/errors.ts";
+import { type Refusal, type Result, refused } from "../core/errors.ts";
 import { type ActionId, brandId } from "../core/ids.ts";
 import type { JsonObject } from "../core/json.ts";
 import { insertActions, stepActions } from "../store/action-write.ts";

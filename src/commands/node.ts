@@ -60,7 +60,8 @@ export async function createClusterNode(context: CommandContext, input: CreateCl
     if (!placed.ok) return placed;
     const index = home === null ? null : await takeIndexes(tx.db, home.id, 1);
     const random = randomText(context);
-    const name = input.name ?? (home === null ? `node-${random.slice(0, 8)}` : nodeName(home.nodeNameFormat, { cluster: home.name, index: index ?? 0, random }));
+    const name =
+      input.name ?? (home === null ? `node-${random.slice(0, 8)}` : nodeName(home.nodeNameFormat, { cluster: home.name, index: index ?? 0, random }));
     const holder = home === null ? null : await findNameHolder(tx.db, home.id, name);
     if (holder !== null) return nameTaken(name, holder);
     const now = await tx.now();
@@ -71,7 +72,16 @@ export async function createClusterNode(context: CommandContext, input: CreateCl
     const actionId = await acceptNodeAction(tx, context, now, subject, { kind: "NODE_CREATE", inputs, generation });
     if (home !== null) await moveWanted(work, now, home, 1, actionId);
     const { lane, hostId } = placed.value;
-    const node: PlannedNode = { ...subject, profileId: profile.value.id, lane, hostId, index, role: input.role ?? null, metadata: input.metadata ?? null, actionId };
+    const node: PlannedNode = {
+      ...subject,
+      profileId: profile.value.id,
+      lane,
+      hostId,
+      index,
+      role: input.role ?? null,
+      metadata: input.metadata ?? null,
+      actionId,
+    };
     await insertPlannedNodes(tx, now, [node]);
     // For those without a cluster nobody plans; the mark of a cluster wakes the executors as well.
     if (home === null) work.onCommit(() => context.store.wake.work());
@@ -92,12 +102,17 @@ async function profileFor(work: Work, context: CommandContext, cluster: ClusterR
 }
 
 /** A new node's id, lane and, where its driver is bound to hosts, the host it is to stand on. */
-async function place(work: Work, context: CommandContext, profile: SealedProfile): Promise<Result<{ id: NodeId; lane: number; hostId: PlannedNode["hostId"] }>> {
+async function place(
+  work: Work,
+  context: CommandContext,
+  profile: SealedProfile,
+): Promise<Result<{ id: NodeId; lane: number; hostId: PlannedNode["hostId"] }>> {
   const id = brandId("node", context.store.runtime.entropy.uuid());
   if (context.drivers.get(profile.type)?.hostBound !== true) return { ok: true, value: { id, lane: laneOf(id), hostId: null } };
   const hosts = await liveHosts(work.tx.db, profile.type);
   const host = hosts[Math.floor(context.store.runtime.entropy.fraction() * hosts.length)];
-  if (host === undefined) return refused({ kind: "Unsupported", operation: profile.type, message: "No host is there just now to carry such a node.", path: ["profile"] });
+  if (host === undefined)
+    return refused({ kind: "Unsupported", operation: profile.type, message: "No host is there just now to carry such a node.", path: ["profile"] });
   return { ok: true, value: { id, lane: hostLane(host.number, id), hostId: host.id } };
 }
 
@@ -205,5 +220,11 @@ async function takeAway({ tx }: Work, now: Date, node: NodeState, abandon: boole
 }
 
 function nameTaken(name: string, id: NodeId): ReturnType<typeof refused> {
-  return refused({ kind: "Conflict", reason: "NAME_TAKEN", message: `There is a node ${name} in the cluster already.`, path: ["name"], object: { type: "node", id } });
+  return refused({
+    kind: "Conflict",
+    reason: "NAME_TAKEN",
+    message: `There is a node ${name} in the cluster already.`,
+    path: ["name"],
+    object: { type: "node", id },
+  });
 }

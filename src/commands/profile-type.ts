@@ -26,7 +26,12 @@ export function profileTypeProblem(
 const processOff = { kind: "off", reason: "This installation runs no commands: MUSTER_PROCESS is off." } as const;
 
 /** The refusal of a profile type that is unknown here, switched off, or not for this caller. */
-export function refuseProfileType(context: CommandContext, projectName: string, type: string, path: readonly string[]): { readonly ok: false; readonly refusal: Refusal } | null {
+export function refuseProfileType(
+  context: CommandContext,
+  projectName: string,
+  type: string,
+  path: readonly string[],
+): { readonly ok: false; readonly refusal: Refusal } | null {
   if (!context.drivers.has(type)) {
     const known = [...context.drivers.keys()].sort().join(", ");
     return refused({ kind: "InvalidInput", issues: [{ path, message: `must be a profile type of this installation: ${known}` }] });
@@ -42,7 +47,8 @@ export function refuseProfileType(context: CommandContext, projectName: string, 
 
 /** The refusal of making members of a profile whose type cannot be carried out here. */
 export function refuseMaking(context: CommandContext, type: string): { readonly ok: false; readonly refusal: Refusal } | null {
-  if (!context.drivers.has(type)) return refused({ kind: "Unsupported", operation: type, message: `This installation has no profile type ${type}.`, path: ["profile"] });
+  if (!context.drivers.has(type))
+    return refused({ kind: "Unsupported", operation: type, message: `This installation has no profile type ${type}.`, path: ["profile"] });
   if (type === processType && context.processPolicy.mode === "off") {
     return refused({ kind: "Unsupported", operation: type, message: processOff.reason, path: ["profile"] });
   }

@@ -58,7 +58,16 @@ export async function createProfile(context: CommandContext, input: CreateProfil
     if (taken !== null) return nameTaken(input.name, taken.id);
     const profileId = brandId("profile", store.runtime.entropy.uuid());
     const sealedSpec = sealSpec(context.vault, profileId, driver.specSchema, parsed.spec);
-    await insertProfile(tx.db, { id: profileId, projectId: project.value.id, name: input.name, revision: 1, type: input.type, sealedSpec, metadata, now: await tx.now() });
+    await insertProfile(tx.db, {
+      id: profileId,
+      projectId: project.value.id,
+      name: input.name,
+      revision: 1,
+      type: input.type,
+      sealedSpec,
+      metadata,
+      now: await tx.now(),
+    });
     tx.events.push({
       type: "profile.created",
       projectId: project.value.id,
@@ -97,7 +106,16 @@ export async function reviseProfile(context: CommandContext, input: ReviseProfil
     const revision = (await newestRevision(tx.db, profile.projectId, profile.name)) + 1;
     const sealedSpec = sealSpec(context.vault, profileId, driver.specSchema, parsed.spec);
     const metadata = input.metadata ?? profile.metadata;
-    await insertProfile(tx.db, { id: profileId, projectId: profile.projectId, name: profile.name, revision, type: profile.type, sealedSpec, metadata, now: await tx.now() });
+    await insertProfile(tx.db, {
+      id: profileId,
+      projectId: profile.projectId,
+      name: profile.name,
+      revision,
+      type: profile.type,
+      sealedSpec,
+      metadata,
+      now: await tx.now(),
+    });
     tx.events.push({
       type: "profile.revised",
       projectId: profile.projectId,
@@ -151,7 +169,13 @@ export async function deleteProfile(context: CommandContext, input: DeleteProfil
             ? { object: { type: "node" as const, id: brandId("node", user.id) } }
             : {};
       const who = user.type === "tombstone" ? "a member that was forgotten and may come back" : `a ${user.type}`;
-      return refused({ kind: "Conflict", reason: "IN_USE", message: `Revision ${revision} of ${name} is still used by ${who}.`, path: ["profile"], ...object });
+      return refused({
+        kind: "Conflict",
+        reason: "IN_USE",
+        message: `Revision ${revision} of ${name} is still used by ${who}.`,
+        path: ["profile"],
+        ...object,
+      });
     }
     await deleteProfileRow(tx.db, id);
     const deletedId = encodeId("profile", id);
@@ -161,7 +185,12 @@ export async function deleteProfile(context: CommandContext, input: DeleteProfil
 }
 
 /** The profile an input names, locked. */
-export async function lockNamedProfile({ tx }: Work, context: CommandContext, by: ObjectBy, lock: "share" | "change"): Promise<Result<SealedProfile>> {
+export async function lockNamedProfile(
+  { tx }: Work,
+  context: CommandContext,
+  by: ObjectBy,
+  lock: "share" | "change",
+): Promise<Result<SealedProfile>> {
   const key = keyOf("profile", by);
   const profile = key === null ? null : await lockProfile(tx.db, context.principal.projectId, key, lock);
   return profile === null ? notFound(["profile"], "profile") : { ok: true, value: profile };
@@ -172,7 +201,13 @@ function unknownType(context: CommandContext): string {
 }
 
 function nameTaken(name: string, id: ProfileId): ReturnType<typeof refused> {
-  return refused({ kind: "Conflict", reason: "NAME_TAKEN", message: `There is a profile ${name} already.`, path: ["name"], object: { type: "profile", id } });
+  return refused({
+    kind: "Conflict",
+    reason: "NAME_TAKEN",
+    message: `There is a profile ${name} already.`,
+    path: ["name"],
+    object: { type: "profile", id },
+  });
 }
 
 /** The driver's opinion, its paths made to lead into `input`. */
@@ -187,7 +222,7 @@ function parse(driver: Driver, spec: JsonObject): { readonly spec: JsonObject; r
 function reservedIssues(spec: JsonObject): InputIssue[] {
   const issues: InputIssue[] = [];
   const walk = (value: Json, path: readonly string[]): void => {
-    if (Array.isArray(value)) (value as readonly Json[]).forEach((item, at) => walk(item, [...path, String(at)]));
+    if (Array.isArray(value)) for (const [at, item] of (value as readonly Json[]).entries()) walk(item, [...path, String(at)]);
     if (!isJsonObject(value)) return;
     for (const [key, item] of Object.entries(value)) {
       if (key === sealKey) issues.push({ path: [...path, key], message: "is a reserved name" });

@@ -4,7 +4,15 @@ import { brandId, encodeId, type ProjectId } from "../core/ids.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import { nameIssues } from "../core/name.ts";
 import { quotaIssues } from "../core/quota.ts";
-import { deleteProjectRow, findProjectByName, findProjectUser, insertProject, lockProject, type ProjectRow, updateProjectRow } from "../store/project.ts";
+import {
+  deleteProjectRow,
+  findProjectByName,
+  findProjectUser,
+  insertProject,
+  lockProject,
+  type ProjectRow,
+  updateProjectRow,
+} from "../store/project.ts";
 import { type CommandContext, type Deleted, mutate, reviveDeleted, type Work } from "./command.ts";
 import type { CreateProjectInput, DeleteProjectInput, ObjectBy, UpdateProjectInput } from "./input.ts";
 import { keyOf, notNull } from "./lookup.ts";
@@ -83,5 +91,11 @@ async function lockNamedProject({ tx }: Work, by: ObjectBy): Promise<Result<Proj
 }
 
 function nameTaken({ id, name }: ProjectRow): ReturnType<typeof refused> {
-  return refused({ kind: "Conflict", reason: "NAME_TAKEN", message: `There is a project ${name} already.`, path: ["name"], object: { type: "project", id } });
+  return refused({
+    kind: "Conflict",
+    reason: "NAME_TAKEN",
+    message: `There is a project ${name} already.`,
+    path: ["name"],
+    object: { type: "project", id },
+  });
 }

@@ -6,7 +6,11 @@ import { lockProject, type ProjectRow, quotaUseOf } from "../store/project.ts";
 import { type CommandContext, NeedsExclusiveProject, type Work } from "./command.ts";
 
 /** Locks the caller's project (or another) for what is counted against its quotas. Before any cluster is locked. */
-export async function lockForQuota(work: Work, context: CommandContext, projectId: ProjectId = context.principal.projectId): Promise<Result<ProjectRow>> {
+export async function lockForQuota(
+  work: Work,
+  context: CommandContext,
+  projectId: ProjectId = context.principal.projectId,
+): Promise<Result<ProjectRow>> {
   const project = await lockProject(work.tx.db, projectId, work.projectLock);
   // Deleted since the caller was let in.
   return project === null ? notFound([], "project") : { ok: true, value: project };

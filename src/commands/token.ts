@@ -33,7 +33,8 @@ export async function createToken(context: CommandContext, input: CreateTokenInp
     const project = await lockForQuota(work, context, projectId);
     if (!project.ok) return notFound(["project"], "project");
     const now = await tx.now();
-    if (input.expiresAt != null && input.expiresAt <= now) return refused({ kind: "InvalidInput", issues: [{ path: ["expiresAt"], message: "must be in the future" }] });
+    if (input.expiresAt != null && input.expiresAt <= now)
+      return refused({ kind: "InvalidInput", issues: [{ path: ["expiresAt"], message: "must be in the future" }] });
     const tooMany = await checkQuota(work, project.value, { tokens: 1 });
     if (tooMany !== null) return tooMany;
     const taken = await findTokenByName(tx.db, projectId, input.name);
@@ -43,7 +44,15 @@ export async function createToken(context: CommandContext, input: CreateTokenInp
     }
     const tokenId = brandId("token", store.runtime.entropy.uuid());
     const secret = mintTokenSecret(store.runtime.entropy);
-    await insertToken(tx.db, { id: tokenId, projectId, name: input.name, role: input.role, hash: hashTokenSecret(secret), expiresAt: input.expiresAt ?? null, now });
+    await insertToken(tx.db, {
+      id: tokenId,
+      projectId,
+      name: input.name,
+      role: input.role,
+      hash: hashTokenSecret(secret),
+      expiresAt: input.expiresAt ?? null,
+      now,
+    });
     tx.events.push({ type: "token.created", projectId, data: { tokenId: encodeId("token", tokenId), name: input.name, role: input.role } });
     return { ok: true, value: { tokenId, secret } };
   });

@@ -39,7 +39,10 @@ export function fitsSideBySide(limit: number | null, used: number, requested: nu
 }
 
 /** What is wrong with a change of quotas. */
-export function quotaIssues(changes: readonly { readonly quota: string; readonly limit?: number | null | undefined }[], path: readonly string[]): InputIssue[] {
+export function quotaIssues(
+  changes: readonly { readonly quota: string; readonly limit?: number | null | undefined }[],
+  path: readonly string[],
+): InputIssue[] {
   const issues: InputIssue[] = [];
   const seen = new Set<string>();
   changes.forEach((change, at) => {

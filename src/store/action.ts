@@ -69,7 +69,8 @@ interface Stored {
   readonly failed_total: number | null;
 }
 
-const columns = sql.raw(`a.id, a.project_id, a.kind, a.status, a.status_reason, a.cause, a.initiator, a.cluster_id, a.node_id, a.subject_name, a.generation,
+const columns =
+  sql.raw(`a.id, a.project_id, a.kind, a.status, a.status_reason, a.cause, a.initiator, a.cluster_id, a.node_id, a.subject_name, a.generation,
   a.inputs, a.outputs, a.counter, a.total, a.goal, a.failed_base, a.done, a.failed, a.superseded_by, a.created_at, a.started_at, a.finished_at`);
 
 /** Beside `columns`: where the running totals stand that an unfinished action counts by. */
@@ -168,7 +169,10 @@ interface Place {
 function pageAt(place: Place, filter: ActionFilter, page: PageRequest, walk: number): RawBuilder<unknown> {
   const open = openOnly(filter);
   const match = matching(filter);
-  const stretch = (table: string): Stretch => ({ parents: [{ column: sql.ref(`${table}.${place.column}`), value: place.value }], id: sql.ref(`${table}.id`) });
+  const stretch = (table: string): Stretch => ({
+    parents: [{ column: sql.ref(`${table}.${place.column}`), value: place.value }],
+    id: sql.ref(`${table}.id`),
+  });
   const order = stretchOrder(stretch("a"), page.backward);
   const own = place.column === "project_id" ? sql`` : sql`and a.project_id = ${place.projectId}`;
   const range = sql`${stretchWithin(stretch("a"), page)} ${own}`;

@@ -1,10 +1,22 @@
 /** Clusters as they are read: what is wanted, what the planner observes, and, in the same statement, never more than one page. */
-import { sql, type RawBuilder } from "kysely";
-import { type ClusterStatus, clusterStatusCodec, clusterStatusCodes, type Condition } from "../core/cluster.ts";
+import { type RawBuilder, sql } from "kysely";
+import { type ClusterStatus, type Condition, clusterStatusCodec, clusterStatusCodes } from "../core/cluster.ts";
 import type { ActionId, ClusterId, ProfileId, ProjectId } from "../core/ids.ts";
 import type { JsonObject } from "../core/json.ts";
 import type { Database } from "./database.ts";
-import { type Keyset, type Order, ordered, type Page, type PageRequest, pageOf, pagesByParent, type Stretch, stretchOrder, stretchWithin, within } from "./page.ts";
+import {
+  type Keyset,
+  type Order,
+  ordered,
+  type Page,
+  type PageRequest,
+  pageOf,
+  pagesByParent,
+  type Stretch,
+  stretchOrder,
+  stretchWithin,
+  within,
+} from "./page.ts";
 
 export interface ClusterRow {
   readonly id: ClusterId;
@@ -162,7 +174,9 @@ function matching(filter: ClusterFilter): RawBuilder<unknown> {
   if (status != null) parts.push(sql`and ${statusColumn} = any(${status.map(clusterStatusCodec.code)}::smallint[])`);
   if (profile != null && "id" in profile) parts.push(sql`and c.profile_id = ${profile.id}`);
   if (profile != null && "name" in profile) {
-    parts.push(sql`and c.profile_id = (select id from muster.profile p where p.project_id = c.project_id and p.name = ${profile.name} order by revision desc limit 1)`);
+    parts.push(
+      sql`and c.profile_id = (select id from muster.profile p where p.project_id = c.project_id and p.name = ${profile.name} order by revision desc limit 1)`,
+    );
   }
   if (converged != null) parts.push(converged ? sql`and ${convergedCondition}` : sql`and not ${convergedCondition}`);
   if (metadata != null) parts.push(sql`and c.metadata @> ${JSON.stringify(metadata)}::jsonb`);
@@ -170,7 +184,13 @@ function matching(filter: ClusterFilter): RawBuilder<unknown> {
   return sql.join(parts, sql` `);
 }
 
-export async function listClusters(db: Database, projectId: ProjectId, filter: ClusterFilter, orderBy: ClusterOrder, page: PageRequest): Promise<Page<ClusterRow>> {
+export async function listClusters(
+  db: Database,
+  projectId: ProjectId,
+  filter: ClusterFilter,
+  orderBy: ClusterOrder,
+  page: PageRequest,
+): Promise<Page<ClusterRow>> {
   const order: Order = { by: orderColumns[orderBy.field], id: sql.ref("c.id"), descending: orderBy.descending };
   const stretch: Stretch = { parents: [{ column: sql.ref("c.project_id"), value: sql`${projectId}::uuid` }], id: sql.ref("c.id") };
   const backward = page.backward !== orderBy.descending;

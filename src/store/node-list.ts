@@ -70,7 +70,10 @@ function stretchOf(table: string, id: string, place: Place, kind?: number): { re
   const at = (column: string): RawBuilder<unknown> => sql.ref(`${table}.${column}`);
   const inner = kind === undefined ? [] : [{ column: at("kind"), value: sql`${kind}::smallint` }];
   if ("cluster" in place) return { stretch: { parents: [{ column: at("cluster_id"), value: place.cluster }, ...inner], id: at(id) }, and: sql`` };
-  return { stretch: { parents: [{ column: at("project_id"), value: sql`${place.orphansOf}::uuid` }, ...inner], id: at(id) }, and: sql`and ${at("cluster_id")} is null` };
+  return {
+    stretch: { parents: [{ column: at("project_id"), value: sql`${place.orphansOf}::uuid` }, ...inner], id: at(id) },
+    and: sql`and ${at("cluster_id")} is null`,
+  };
 }
 
 /** True where the candidates of an unusual filter need no second look at the node. */
@@ -131,7 +134,13 @@ function pageAt(place: Place, filter: NodeFilter, page: PageRequest, walk: numbe
 
 /** A page from what a walk found. */
 function pageOfWalk(rows: readonly Walked[], page: PageRequest, walk: number): Page<NodeRow> {
-  const found = pageOf(rows.filter((row) => row.hit).slice(0, page.limit + 1).map(toNode), page);
+  const found = pageOf(
+    rows
+      .filter((row) => row.hit)
+      .slice(0, page.limit + 1)
+      .map(toNode),
+    page,
+  );
   const last = rows.at(-1);
   const full = page.backward ? found.hasPrevious : found.hasNext;
   if (full || last?.step !== walk) return found;
@@ -184,7 +193,9 @@ export async function listNodes(db: Database, projectId: ProjectId, filter: Node
   const ids = clusters.rows.map((row) => row.id);
   const orphans = filter.orphan !== false && filter.clusters == null;
   const bounded = filter.ids != null || (unusualOnly(filter) && candidatesAreExact(filter)) || matching(filter) === null;
-  return bounded && ids.length <= mergeLimit ? listMerged(db, projectId, ids, orphans, filter, page) : listByWalk(db, projectId, orphans, filter, page);
+  return bounded && ids.length <= mergeLimit
+    ? listMerged(db, projectId, ids, orphans, filter, page)
+    : listByWalk(db, projectId, orphans, filter, page);
 }
 
 async function listAt(db: Database, place: Place, filter: NodeFilter, page: PageRequest): Promise<Page<NodeRow>> {

@@ -7,7 +7,6 @@ import { type NodeStatus, nodeStatusCodec } from "../core/node.ts";
 import type { NodeAddress, NodePlacement } from "../drivers/driver.ts";
 import type { Database } from "./database.ts";
 
-
 export interface NodeRow {
   readonly id: NodeId;
   readonly projectId: ProjectId;
@@ -59,7 +58,8 @@ export interface StoredNode {
 }
 
 /** Of `muster.node n`. */
-export const nodeColumns = sql.raw(`n.id, n.project_id, n.cluster_id, n.profile_id, n.host_id, n.index, n.name, n.role, n.metadata, n.protected, n.tainted,
+export const nodeColumns =
+  sql.raw(`n.id, n.project_id, n.cluster_id, n.profile_id, n.host_id, n.index, n.name, n.role, n.metadata, n.protected, n.tainted,
   n.status, n.status_reason, n.health, n.epoch, n.physical_id, n.addresses, n.placement, n.action_id, n.created_at, n.updated_at, n.started_at`);
 
 export function toNode(row: StoredNode): NodeRow {
@@ -150,7 +150,12 @@ export async function nodeHealthOf(db: Database, nodes: readonly NodeRow[]): Pro
     nodes.map((node) => {
       const row = known.get(node.id);
       const reason = asleep.has(node.status) ? "NOT_RUNNING" : plainReasons[node.health];
-      const verdict = { status: node.health, reason: row?.reason ?? reason, message: row?.message ?? null, since: row?.since ?? node.startedAt ?? node.createdAt };
+      const verdict = {
+        status: node.health,
+        reason: row?.reason ?? reason,
+        message: row?.message ?? null,
+        since: row?.since ?? node.startedAt ?? node.createdAt,
+      };
       return [node.id, { ...verdict, signals: signalsOf(row?.signals ?? {}) }];
     }),
   );

@@ -98,7 +98,12 @@ export function pageOf<Row>(rows: readonly Row[], request: PageRequest): Page<Ro
 }
 
 /** Rows of many parents, each parent's in its page's order, as one page per parent. */
-export function pagesByParent<Parent, Row>(parents: readonly Parent[], rows: readonly Row[], parentOf: (row: Row) => Parent, page: PageRequest): Map<Parent, Page<Row>> {
+export function pagesByParent<Parent, Row>(
+  parents: readonly Parent[],
+  rows: readonly Row[],
+  parentOf: (row: Row) => Parent,
+  page: PageRequest,
+): Map<Parent, Page<Row>> {
   const grouped = new Map<Parent, Row[]>(parents.map((parent) => [parent, []]));
   for (const row of rows) grouped.get(parentOf(row))?.push(row);
   return new Map([...grouped].map(([parent, own]) => [parent, pageOf(own, page)]));

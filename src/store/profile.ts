@@ -74,7 +74,10 @@ export interface ProfileFilter {
   readonly allRevisions?: boolean | null | undefined;
 }
 
-const stretchOf = (projectId: ProjectId): Stretch => ({ parents: [{ column: sql.ref("p.project_id"), value: sql`${projectId}::uuid` }], id: sql.ref("p.id") });
+const stretchOf = (projectId: ProjectId): Stretch => ({
+  parents: [{ column: sql.ref("p.project_id"), value: sql`${projectId}::uuid` }],
+  id: sql.ref("p.id"),
+});
 
 export async function listProfiles(db: Database, projectId: ProjectId, filter: ProfileFilter, page: PageRequest): Promise<Page<ProfileRow>> {
   const newest =
@@ -124,7 +127,9 @@ const nameLockSpace = 0x70726f66;
 export async function lockProfileNames(db: Database, projectId: ProjectId, names: readonly string[]): Promise<void> {
   await sql`
     /* profile.lock_names */
-    select pg_advisory_xact_lock(${nameLockSpace}, hashtext(${projectId}::text || name)) from unnest(${[...names].sort()}::text[]) as n(name)`.execute(db);
+    select pg_advisory_xact_lock(${nameLockSpace}, hashtext(${projectId}::text || name)) from unnest(${[...names].sort()}::text[]) as n(name)`.execute(
+    db,
+  );
 }
 
 export async function newestRevision(db: Database, projectId: ProjectId, name: string): Promise<number> {
@@ -167,7 +172,10 @@ export async function setProfileMetadata(db: Database, id: ProfileId, metadata: 
 }
 
 /** Who still uses a profile revision: a cluster, a node, or a forgotten member that may come back; null: nobody. */
-export async function findProfileUser(db: Database, id: ProfileId): Promise<{ readonly type: "cluster" | "node" | "tombstone"; readonly id: string } | null> {
+export async function findProfileUser(
+  db: Database,
+  id: ProfileId,
+): Promise<{ readonly type: "cluster" | "node" | "tombstone"; readonly id: string } | null> {
   const { rows } = await sql<{ type: "cluster" | "node" | "tombstone"; id: string }>`
     /* profile.user */
     (select 'cluster' as type, id from muster.cluster where profile_id = ${id} limit 1)

@@ -53,7 +53,15 @@ export function hashTokenSecret(text: string): Buffer {
 
 /** Who a secret's hash stands for, by PostgreSQL's clock. */
 export async function findTokenByHash(db: Database, hash: Buffer): Promise<Principal | "expired" | "revoked" | null> {
-  const { rows } = await sql<{ id: TokenId; name: string; project_id: ProjectId; role: number; expires_at: Date | null; revoked: boolean; expired: boolean }>`
+  const { rows } = await sql<{
+    id: TokenId;
+    name: string;
+    project_id: ProjectId;
+    role: number;
+    expires_at: Date | null;
+    revoked: boolean;
+    expired: boolean;
+  }>`
     /* token.find_by_hash */
     select id, name, project_id, role, expires_at, revoked_at is not null as revoked,
            coalesce(expires_at <= clock_timestamp(), false) as expired
@@ -136,7 +144,10 @@ export async function findTokenByName(db: Database, projectId: ProjectId, name: 
   return row === undefined ? null : toToken(row);
 }
 
-const stretchOf = (projectId: ProjectId): Stretch => ({ parents: [{ column: sql.ref("t.project_id"), value: sql`${projectId}::uuid` }], id: sql.ref("t.id") });
+const stretchOf = (projectId: ProjectId): Stretch => ({
+  parents: [{ column: sql.ref("t.project_id"), value: sql`${projectId}::uuid` }],
+  id: sql.ref("t.id"),
+});
 
 /** The tokens of a project, revoked ones as well. */
 export async function listTokens(db: Database, projectId: ProjectId, page: PageRequest): Promise<Page<TokenRow>> {
@@ -161,7 +172,9 @@ export async function insertToken(db: Database, token: NewToken): Promise<void> 
   await sql`
     /* token.insert */
     insert into muster.token (id, project_id, name, role, hash, created_at, expires_at)
-    values (${token.id}, ${token.projectId}, ${token.name}, ${roleCodec.code(token.role)}, ${token.hash}, ${token.now}, ${token.expiresAt})`.execute(db);
+    values (${token.id}, ${token.projectId}, ${token.name}, ${roleCodec.code(token.role)}, ${token.hash}, ${token.now}, ${token.expiresAt})`.execute(
+    db,
+  );
 }
 
 /** False: it was revoked before. */

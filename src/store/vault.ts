@@ -4,8 +4,8 @@
  * another profile or path does not open. Only a driver's call (and the check of a revised spec) sees the plain value.
  */
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from "node:crypto";
-import { canonicalJson, type Json, type JsonObject } from "../core/json.ts";
 import type { ProfileId } from "../core/ids.ts";
+import { canonicalJson, type Json, type JsonObject } from "../core/json.ts";
 import { isJsonObject, secretPaths } from "../core/secret.ts";
 
 export interface Vault {

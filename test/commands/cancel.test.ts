@@ -6,9 +6,9 @@ import { checkCluster } from "../../src/commands/cluster-job.ts";
 import { resizeCluster, scaleOutCluster } from "../../src/commands/cluster-size.ts";
 import type { CommandContext } from "../../src/commands/command.ts";
 import { createClusterNode, deleteClusterNode } from "../../src/commands/node.ts";
+import { createProject } from "../../src/commands/project.ts";
 import { type ActionId, type ClusterId, encodeId, type ProfileId } from "../../src/core/ids.ts";
 import { getNodesByIds } from "../../src/store/node.ts";
-import { createProject } from "../../src/commands/project.ts";
 import { startWorld, type World } from "../support/world.ts";
 import { readEventsOf } from "./history.ts";
 import { aCluster, actionNow, aProfile, clusterNow, refusalOf, valueOf } from "./support.ts";
@@ -27,7 +27,17 @@ afterAll(() => world.stop());
 const cancel = (id: ActionId) => cancelAction(context, { id: encodeId("action", id) });
 
 /** As if the engine had come so far: kept counts of members that no table has. Taken back by `forget`. */
-async function pretend(clusterId: ClusterId, counts: { readonly planned?: number; readonly creating?: number; readonly active?: number; readonly deleting?: number; readonly created?: number; readonly deleted?: number }) {
+async function pretend(
+  clusterId: ClusterId,
+  counts: {
+    readonly planned?: number;
+    readonly creating?: number;
+    readonly active?: number;
+    readonly deleting?: number;
+    readonly created?: number;
+    readonly deleted?: number;
+  },
+) {
   const { planned = 0, creating = 0, active = 0, deleting = 0, created = 0, deleted = 0 } = counts;
   await sql`
     insert into muster.cluster_count (cluster_id, writer, planned, creating, active, deleting, created_total, deleted_total)
@@ -121,7 +131,9 @@ describe("cancelling work on one node", () => {
 
   test("a node that is planned, deleted by name → both actions have ended, nothing is left", async () => {
     const made = valueOf(await createClusterNode(context, { profile: { name: "web" } }));
-    const gone = valueOf(await deleteClusterNode(context, { node: { id: encodeId("node", made.nodeId) }, reduceDesiredCapacity: true, abandon: false }));
+    const gone = valueOf(
+      await deleteClusterNode(context, { node: { id: encodeId("node", made.nodeId) }, reduceDesiredCapacity: true, abandon: false }),
+    );
     expect((await actionNow(context, made.actionId)).status).toBe("SUPERSEDED");
     expect((await actionNow(context, gone.actionId)).status).toBe("SUCCEEDED");
     expect(refusalOf(await cancel(gone.actionId))).toMatchObject({ reason: "ALREADY_FINISHED" });

@@ -98,7 +98,11 @@ describe("resizeCluster", () => {
     expect(resized).toHaveLength(100);
     for (const [i, event] of resized.entries()) expect(event.data["from"]).toBe(i === 0 ? 1 : resized[i - 1]?.data["to"]);
     expect(resized.at(-1)?.data["to"]).toBe(cluster.desiredCapacity);
-    const live = await liveActionsOf(world.store.db, world.projectId, results.map(({ actionId }) => actionId));
+    const live = await liveActionsOf(
+      world.store.db,
+      world.projectId,
+      results.map(({ actionId }) => actionId),
+    );
     expect(new Set(live.values())).toEqual(new Set([cluster.sizeActionId]));
   });
 
@@ -129,7 +133,13 @@ describe("scaling", () => {
   });
 
   test("an unknown cluster, by id or name → NotFound", async () => {
-    for (const cluster of [{ name: "none" }, { id: "cluster_00000000000000000000000009" }, { id: "project_00000000000000000000000009" }, { name: "x".repeat(10_000) }, { name: "\u0000" }]) {
+    for (const cluster of [
+      { name: "none" },
+      { id: "cluster_00000000000000000000000009" },
+      { id: "project_00000000000000000000000009" },
+      { name: "x".repeat(10_000) },
+      { name: "\u0000" },
+    ]) {
       expect(refusalOf(await scaleOutCluster(context, { cluster }))).toMatchObject({ kind: "NotFound", path: ["cluster"] });
     }
   });

@@ -6,9 +6,9 @@ import type { CommandContext } from "../../src/commands/command.ts";
 import type { CreateClusterInput } from "../../src/commands/input.ts";
 import { createProject } from "../../src/commands/project.ts";
 import { encodeId, type ProfileId, type ProjectId } from "../../src/core/ids.ts";
+import { startWorld, type World } from "../support/world.ts";
 import { readEventsOf } from "./history.ts";
 import { aCluster, actionNow, aProfile, clusterNow, expectUnchanged, issuesOf, refusalOf, valueOf } from "./support.ts";
-import { startWorld, type World } from "../support/world.ts";
 
 let world: World;
 let context: CommandContext;
@@ -33,7 +33,15 @@ describe("createCluster", () => {
   test("all defaults → INIT at generation 1, its action counts to desiredCapacity", async () => {
     const made = valueOf(await createCluster(context, input({ name: "plain", minSize: 2 })));
     const cluster = await clusterNow(context, made.clusterId);
-    expect(cluster).toMatchObject({ name: "plain", desiredCapacity: 2, minSize: 2, maxSize: null, generation: 1, status: "INIT", observedGeneration: 0 });
+    expect(cluster).toMatchObject({
+      name: "plain",
+      desiredCapacity: 2,
+      minSize: 2,
+      maxSize: null,
+      generation: 1,
+      status: "INIT",
+      observedGeneration: 0,
+    });
     expect(cluster).toMatchObject({ profileId, nodeNameFormat: "{cluster}-{index}", metadata: {}, sizeActionId: made.actionId });
     const action = await actionNow(context, made.actionId);
     expect(action).toMatchObject({ kind: "CLUSTER_CREATE", status: "PENDING", cause: "USER", initiator: "token:test", subjectName: "plain" });
@@ -49,14 +57,28 @@ describe("createCluster", () => {
     const made = await aCluster(context, profileId, { name: "told", desiredCapacity: 3 });
     const events = await readEventsOf(context, { clusterId: made.clusterId });
     expect(events.map((event) => event.type)).toEqual(["cluster.created", "action.created"]);
-    expect(events[0]).toMatchObject({ cluster_name: "told", action_id: made.actionId, data: { desiredCapacity: 3, profileId: encodeId("profile", profileId) } });
+    expect(events[0]).toMatchObject({
+      cluster_name: "told",
+      action_id: made.actionId,
+      data: { desiredCapacity: 3, profileId: encodeId("profile", profileId) },
+    });
   });
 
   test("everything wrong at once → every problem, each with its path, nothing written", async () => {
     await expectUnchanged(context, async () => {
-      const wrong = input({ name: "-\u0000", minSize: -1, maxSize: -5, desiredCapacity: -7, timeoutSeconds: 0, nodeNameFormat: "{what}", metadata: { a: "x\u0000", b: "\ud800" } });
+      const wrong = input({
+        name: "-\u0000",
+        minSize: -1,
+        maxSize: -5,
+        desiredCapacity: -7,
+        timeoutSeconds: 0,
+        nodeNameFormat: "{what}",
+        metadata: { a: "x\u0000", b: "\ud800" },
+      });
       const paths = issuesOf(await createCluster(context, wrong)).map((issue) => issue.split(":")[0]);
-      expect(new Set(paths)).toEqual(new Set(["name", "minSize", "maxSize", "desiredCapacity", "timeoutSeconds", "nodeNameFormat", "metadata.a", "metadata.b"]));
+      expect(new Set(paths)).toEqual(
+        new Set(["name", "minSize", "maxSize", "desiredCapacity", "timeoutSeconds", "nodeNameFormat", "metadata.a", "metadata.b"]),
+      );
     });
   });
 
@@ -69,12 +91,16 @@ describe("createCluster", () => {
     expect(issuesOf(await createCluster(context, input({ name: "sized", ...more })))).toContain(issue);
   });
 
-  test.each([["a name of 10,000 letters", "x".repeat(10_000)], ["of 300", "y".repeat(300)], ["an empty one", ""], ["a space", "a b"], ["a new line at its end", "ab\n"], ["a NUL", "a\u0000b"]])(
-    "%s → InvalidInput",
-    async (_what, name) => {
-      expect(issuesOf(await createCluster(context, input({ name })))[0]).toMatch(/^name: must/);
-    },
-  );
+  test.each([
+    ["a name of 10,000 letters", "x".repeat(10_000)],
+    ["of 300", "y".repeat(300)],
+    ["an empty one", ""],
+    ["a space", "a b"],
+    ["a new line at its end", "ab\n"],
+    ["a NUL", "a\u0000b"],
+  ])("%s → InvalidInput", async (_what, name) => {
+    expect(issuesOf(await createCluster(context, input({ name })))[0]).toMatch(/^name: must/);
+  });
 
   test("metadata at its limit → kept to the letter; one byte more → InvalidInput; too deep → InvalidInput", async () => {
     const rest = JSON.stringify({ a: "" }).length;
@@ -123,7 +149,15 @@ describe("updateCluster", () => {
     const by = { cluster: { name: "old" } };
     const done = valueOf(await updateCluster(context, { ...by, name: "new", minSize: 1, maxSize: null, timeoutSeconds: 60, metadata: { a: 1 } }));
     const cluster = await clusterNow(context, clusterId);
-    expect(cluster).toMatchObject({ name: "new", minSize: 1, maxSize: null, timeoutSeconds: 60, metadata: { a: 1 }, generation: 2, desiredCapacity: 2 });
+    expect(cluster).toMatchObject({
+      name: "new",
+      minSize: 1,
+      maxSize: null,
+      timeoutSeconds: 60,
+      metadata: { a: 1 },
+      generation: 2,
+      desiredCapacity: 2,
+    });
     expect(await actionNow(context, done.actionId)).toMatchObject({ kind: "CLUSTER_UPDATE", status: "SUCCEEDED", subjectName: "old" });
   });
 
@@ -144,8 +178,12 @@ describe("updateCluster", () => {
 
   test("bounds that leave what is wanted outside → InvalidInput", async () => {
     await aCluster(context, profileId, { name: "bounds", desiredCapacity: 5 });
-    expect(issuesOf(await updateCluster(context, { cluster: { name: "bounds" }, maxSize: 4 }))).toEqual(["maxSize: must not be below the desired capacity 5"]);
-    expect(issuesOf(await updateCluster(context, { cluster: { name: "bounds" }, minSize: 6 }))).toEqual(["minSize: must not be above the desired capacity 5"]);
+    expect(issuesOf(await updateCluster(context, { cluster: { name: "bounds" }, maxSize: 4 }))).toEqual([
+      "maxSize: must not be below the desired capacity 5",
+    ]);
+    expect(issuesOf(await updateCluster(context, { cluster: { name: "bounds" }, minSize: 6 }))).toEqual([
+      "minSize: must not be above the desired capacity 5",
+    ]);
   });
 });
 
@@ -173,7 +211,12 @@ describe("a cluster as the caller knew it", () => {
     expect(refusalOf(await recoverCluster(context, by))).toMatchObject(refused);
     expect(refusalOf(await deleteCluster(context, { ...by, abandon: false }))).toMatchObject(refused);
     expect(refusalOf(await createCluster(context, input({ name: "going" })))).toMatchObject({ reason: "NAME_TAKEN" });
-    expect(await clusterNow(context, clusterId)).toMatchObject({ status: "DELETING", deleting: true, generation: 2, existenceActionId: gone.actionId });
+    expect(await clusterNow(context, clusterId)).toMatchObject({
+      status: "DELETING",
+      deleting: true,
+      generation: 2,
+      existenceActionId: gone.actionId,
+    });
   });
 
   test("another project's → as if it did not exist", async () => {

@@ -43,14 +43,18 @@ describe("idempotency keys", () => {
     valueOf(await by("reused", 1, "k3"));
     const reused = { kind: "Conflict", reason: "KEY_REUSED", path: ["idempotencyKey"] };
     expect(refusalOf(await by("reused", 2, "k3"))).toMatchObject(reused);
-    expect(refusalOf(await resizeCluster(context, { cluster: { name: "reused" }, capacity: { by: 1 }, strict: true, idempotencyKey: "k3" }))).toMatchObject(reused);
+    expect(
+      refusalOf(await resizeCluster(context, { cluster: { name: "reused" }, capacity: { by: 1 }, strict: true, idempotencyKey: "k3" })),
+    ).toMatchObject(reused);
   });
 
   test("absent and null are not the same input; the order of fields does not matter", async () => {
     await aCluster(context, profileId, { name: "shape", desiredCapacity: 1 });
     const first = valueOf(await scaleOutCluster(context, { cluster: { name: "shape" }, count: 1, idempotencyKey: "k4" }));
     expect(valueOf(await scaleOutCluster(context, { idempotencyKey: "k4", count: 1, cluster: { name: "shape" } }))).toEqual(first);
-    expect(refusalOf(await scaleOutCluster(context, { cluster: { name: "shape" }, count: 1, ifGeneration: null, idempotencyKey: "k4" }))).toMatchObject({ reason: "KEY_REUSED" });
+    expect(
+      refusalOf(await scaleOutCluster(context, { cluster: { name: "shape" }, count: 1, ifGeneration: null, idempotencyKey: "k4" })),
+    ).toMatchObject({ reason: "KEY_REUSED" });
   });
 
   test("an error is not kept: the same key works once the reason is gone", async () => {
@@ -87,7 +91,8 @@ describe("idempotency keys", () => {
   test("24 hours later → forgotten by the cleaner; and before it comes, taken anew", async () => {
     const made = await aCluster(context, profileId, { name: "tomorrow", desiredCapacity: 1 });
     valueOf(await by("tomorrow", 1, "k9"));
-    const age = (hours: number) => sql`update muster.idempotency_key set created_at = created_at - make_interval(hours => ${hours}) where key = 'k9'`.execute(world.store.db);
+    const age = (hours: number) =>
+      sql`update muster.idempotency_key set created_at = created_at - make_interval(hours => ${hours}) where key = 'k9'`.execute(world.store.db);
     await age(23);
     valueOf(await by("tomorrow", 1, "k9"));
     expect((await clusterNow(context, made.clusterId)).desiredCapacity).toBe(2);
@@ -115,7 +120,8 @@ describe("quotas", () => {
     const input = (name: string) => ({ name, profile: { id: encodeId("profile", id) }, minSize: 0, timeoutSeconds: 60 });
     const results = await Promise.all(names.map((name) => createCluster(own, input(name))));
     expect(results.filter((result) => result.ok)).toHaveLength(3);
-    for (const result of results) if (!result.ok) expect(result.refusal).toEqual({ kind: "QuotaExceeded", quota: "clusters", limit: 3, used: 3, requested: 1 });
+    for (const result of results)
+      if (!result.ok) expect(result.refusal).toEqual({ kind: "QuotaExceeded", quota: "clusters", limit: 3, used: 3, requested: 1 });
   });
 
   test("nodes: what all clusters want together counts; giving back always fits", async () => {
@@ -144,7 +150,10 @@ describe("quotas", () => {
     const own = await limited("small", "profiles", 1);
     await aProfile(own, "one");
     expect(refusalOf(await createProfile(own, { name: "two", type: "sim", spec: {} }))).toMatchObject({ kind: "QuotaExceeded", quota: "profiles" });
-    const lift = [{ quota: "profiles", limit: null }, { quota: "tokens", limit: 0 }];
+    const lift = [
+      { quota: "profiles", limit: null },
+      { quota: "tokens", limit: 0 },
+    ];
     valueOf(await updateProject(world.context(), { project: { name: "small" }, quota: lift }));
     await aProfile(own, "two");
     expect(refusalOf(await createToken(own, { name: "t", role: "READER" }))).toMatchObject({ kind: "QuotaExceeded", quota: "tokens", limit: 0 });

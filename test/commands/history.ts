@@ -20,6 +20,8 @@ export async function readEventsOf(
 ): Promise<TestEvent[]> {
   const [column, id] = "clusterId" in of ? ["cluster_id", of.clusterId] : "nodeId" in of ? ["node_id", of.nodeId] : ["project_id", of.projectId];
   const { rows } = await sql<Omit<TestEvent, "type"> & { type: number }>`
-    select type, project_id, cluster_name, node_name, action_id, data from muster.event where ${sql.ref(column)} = ${id} order by batch, ordinal`.execute(store.db);
+    select type, project_id, cluster_name, node_name, action_id, data from muster.event where ${sql.ref(column)} = ${id} order by batch, ordinal`.execute(
+    store.db,
+  );
   return rows.map((row) => ({ ...row, type: eventTypeName(row.type) }));
 }

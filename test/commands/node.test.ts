@@ -36,7 +36,9 @@ const gone = (id: NodeId) => world.until(`node ${id} is gone`, async () => (awai
 
 describe("createClusterNode", () => {
   test("by itself → made by a worker; its action says so", async () => {
-    const { nodeId, actionId } = valueOf(await createClusterNode(context, { profile: { name: "web" }, name: "lone", role: "db", metadata: { a: 1 } }));
+    const { nodeId, actionId } = valueOf(
+      await createClusterNode(context, { profile: { name: "web" }, name: "lone", role: "db", metadata: { a: 1 } }),
+    );
     expect(await ended(actionId)).toMatchObject({ kind: "NODE_CREATE", status: "SUCCEEDED", progress: { total: 1, done: 1 }, subjectName: "lone" });
     expect(await find(nodeId)).toMatchObject({ name: "lone", role: "db", metadata: { a: 1 }, clusterId: null, index: null, status: "ACTIVE" });
   });
@@ -67,12 +69,17 @@ describe("createClusterNode", () => {
     await expectUnchanged(context, async () => {
       const issues = issuesOf(await createClusterNode(context, { name: "a b", role: "", metadata: { x: "\u0000" } }));
       expect(issues.map((issue) => issue.split(":")[0])).toEqual(["profile", "name", "role", "metadata.x"]);
-      expect(issuesOf(await createClusterNode(context, { cluster: { name: "small" } }))).toEqual(["cluster: would make the desired capacity 2, above maxSize 1"]);
+      expect(issuesOf(await createClusterNode(context, { cluster: { name: "small" } }))).toEqual([
+        "cluster: would make the desired capacity 2, above maxSize 1",
+      ]);
       expect(refusalOf(await createClusterNode(context, { cluster: { name: "none" } }))).toMatchObject({ kind: "NotFound", path: ["cluster"] });
       expect(refusalOf(await createClusterNode(context, { profile: { name: "none" } }))).toMatchObject({ kind: "NotFound", path: ["profile"] });
     });
     valueOf(await resizeCluster(context, { cluster: { name: "small" }, maxSize: 3, strict: true }));
-    expect(refusalOf(await createClusterNode(context, { cluster: { name: "small" }, name: "only" }))).toMatchObject({ reason: "NAME_TAKEN", object: { type: "node" } });
+    expect(refusalOf(await createClusterNode(context, { cluster: { name: "small" }, name: "only" }))).toMatchObject({
+      reason: "NAME_TAKEN",
+      object: { type: "node" },
+    });
   });
 });
 
@@ -80,11 +87,18 @@ describe("updateClusterNode", () => {
   test("name, role, metadata, marks → changed; null clears the role only; nothing else moves", async () => {
     const { nodeId } = valueOf(await createClusterNode(context, { profile: { name: "web" }, name: "old", role: "db" }));
     await active(nodeId);
-    const done = valueOf(await updateClusterNode(context, { node: byId(nodeId), name: "new", role: null, metadata: { b: 2 }, protected: true, tainted: true }));
+    const done = valueOf(
+      await updateClusterNode(context, { node: byId(nodeId), name: "new", role: null, metadata: { b: 2 }, protected: true, tainted: true }),
+    );
     expect(await find(nodeId)).toMatchObject({ name: "new", role: null, metadata: { b: 2 }, protected: true, tainted: true, status: "ACTIVE" });
     expect(await actionNow(context, done.actionId)).toMatchObject({ kind: "NODE_UPDATE", status: "SUCCEEDED", subjectName: "old" });
     const nulls = { name: null, metadata: null, protected: null, tainted: null };
-    expect(issuesOf(await updateClusterNode(context, { node: byId(nodeId), ...nulls })).map((issue) => issue.split(":")[0])).toEqual(["name", "metadata", "protected", "tainted"]);
+    expect(issuesOf(await updateClusterNode(context, { node: byId(nodeId), ...nulls })).map((issue) => issue.split(":")[0])).toEqual([
+      "name",
+      "metadata",
+      "protected",
+      "tainted",
+    ]);
   });
 
   test("by name and by index in a cluster → the same node; a taken name → Conflict; unknown → NotFound", async () => {
@@ -94,11 +108,21 @@ describe("updateClusterNode", () => {
     const a = valueOf(await updateClusterNode(context, { node: { index: { cluster, index: 1 } }, tainted: true })).nodeId;
     const b = valueOf(await updateClusterNode(context, { node: { name: { cluster, name: "named-1" } }, tainted: false })).nodeId;
     expect(a).toBe(b);
-    expect(refusalOf(await updateClusterNode(context, { node: byId(a), name: "named-2" }))).toMatchObject({ reason: "NAME_TAKEN", object: { type: "node" } });
-    for (const node of [{ id: "x" }, { id: encodeId("cluster", made.clusterId) }, { index: { cluster, index: 99 } }, { name: { cluster, name: "\u0000" } }]) {
+    expect(refusalOf(await updateClusterNode(context, { node: byId(a), name: "named-2" }))).toMatchObject({
+      reason: "NAME_TAKEN",
+      object: { type: "node" },
+    });
+    for (const node of [
+      { id: "x" },
+      { id: encodeId("cluster", made.clusterId) },
+      { index: { cluster, index: 99 } },
+      { name: { cluster, name: "\u0000" } },
+    ]) {
       expect(refusalOf(await updateClusterNode(context, { node, name: "x" }))).toMatchObject({ kind: "NotFound", path: ["node"] });
     }
-    expect(refusalOf(await updateClusterNode(context, { node: { index: { cluster: { name: "none" }, index: 1 } } }))).toMatchObject({ path: ["node", "index", "cluster"] });
+    expect(refusalOf(await updateClusterNode(context, { node: { index: { cluster: { name: "none" }, index: 1 } } }))).toMatchObject({
+      path: ["node", "index", "cluster"],
+    });
   });
 });
 
@@ -122,19 +146,32 @@ describe("jobs", () => {
   test("a member is replaced → it goes, another one comes, as many are wanted as before", async () => {
     const made = await aCluster(context, profileId, { name: "swap", desiredCapacity: 2 });
     await ended(made.actionId);
-    const { nodeId, actionId } = valueOf(await recoverClusterNode(context, { node: { index: { cluster: { name: "swap" }, index: 1 } }, operation: "replace" }));
+    const { nodeId, actionId } = valueOf(
+      await recoverClusterNode(context, { node: { index: { cluster: { name: "swap" }, index: 1 } }, operation: "replace" }),
+    );
     expect((await ended(actionId)).status).toBe("SUCCEEDED");
     await gone(nodeId);
-    await world.until("another is there", async () => (await readEventsOf(context, { clusterId: made.clusterId })).filter((event) => event.type === "node.created").length === 3);
+    await world.until(
+      "another is there",
+      async () => (await readEventsOf(context, { clusterId: made.clusterId })).filter((event) => event.type === "node.created").length === 3,
+    );
     expect((await clusterNow(context, made.clusterId)).desiredCapacity).toBe(2);
   });
 
   test("an operation nobody knows, parameters it does not take → Unsupported, InvalidInput", async () => {
     const { nodeId } = valueOf(await createClusterNode(context, { profile: { name: "web" } }));
     await active(nodeId);
-    expect(refusalOf(await recoverClusterNode(context, { node: byId(nodeId), operation: "exorcise" }))).toMatchObject({ kind: "Unsupported", operation: "exorcise" });
-    expect(refusalOf(await recoverClusterNode(context, { node: byId(nodeId), operation: "replace" }))).toMatchObject({ kind: "Unsupported", operation: "replace" });
-    expect(issuesOf(await recoverClusterNode(context, { node: byId(nodeId), params: { force: true } }))).toEqual(["params.force: is not a parameter of this operation"]);
+    expect(refusalOf(await recoverClusterNode(context, { node: byId(nodeId), operation: "exorcise" }))).toMatchObject({
+      kind: "Unsupported",
+      operation: "exorcise",
+    });
+    expect(refusalOf(await recoverClusterNode(context, { node: byId(nodeId), operation: "replace" }))).toMatchObject({
+      kind: "Unsupported",
+      operation: "replace",
+    });
+    expect(issuesOf(await recoverClusterNode(context, { node: byId(nodeId), params: { force: true } }))).toEqual([
+      "params.force: is not a parameter of this operation",
+    ]);
   });
 
   test("a whole cluster is checked → every member is asked; nothing sick to recover → done at once", async () => {
@@ -184,7 +221,10 @@ describe("deleteClusterNode", () => {
     expect(refusalOf(await updateClusterNode(context, { node, name: "x" }))).toMatchObject(refused);
     expect(refusalOf(await checkClusterNode(context, { node }))).toMatchObject(refused);
     expect(refusalOf(await recoverClusterNode(context, { node }))).toMatchObject(refused);
-    expect(refusalOf(await deleteClusterNode(context, { node, reduceDesiredCapacity: true, abandon: true }))).toMatchObject({ kind: "Forbidden", needs: "ADMIN" });
+    expect(refusalOf(await deleteClusterNode(context, { node, reduceDesiredCapacity: true, abandon: true }))).toMatchObject({
+      kind: "Forbidden",
+      needs: "ADMIN",
+    });
     const forgotten = valueOf(await deleteClusterNode(world.context("ADMIN"), { node, reduceDesiredCapacity: true, abandon: true }));
     expect(await actionNow(context, forgotten.actionId)).toMatchObject({ status: "SUCCEEDED" });
     expect(await find(slow)).toBeUndefined();
@@ -201,7 +241,7 @@ async function aSlowNode(name: string): Promise<NodeId> {
 
 describe("cancelAction", () => {
   test("growing → what is there by then is wanted; the action is CANCELLED and stays so", async () => {
-      const slow = valueOf(await createProfile(context, { name: "slow", type: "sim", spec: { createMs: 600_000 } })).profileId;
+    const slow = valueOf(await createProfile(context, { name: "slow", type: "sim", spec: { createMs: 600_000 } })).profileId;
     const made = await aCluster(context, slow, { name: "halted", desiredCapacity: 5_000, minSize: 2 });
     const cancelled = valueOf(await cancelAction(context, { id: encodeId("action", made.actionId) }));
     const action = await actionNow(context, cancelled.actionId);
@@ -210,7 +250,10 @@ describe("cancelAction", () => {
     expect(cluster.generation).toBe(2);
     expect(cluster.desiredCapacity).toBeLessThan(5_000);
     expect(cluster.desiredCapacity).toBeGreaterThanOrEqual(2);
-    expect(refusalOf(await cancelAction(context, { id: encodeId("action", made.actionId) }))).toMatchObject({ reason: "ALREADY_FINISHED", path: ["id"] });
+    expect(refusalOf(await cancelAction(context, { id: encodeId("action", made.actionId) }))).toMatchObject({
+      reason: "ALREADY_FINISHED",
+      path: ["id"],
+    });
     valueOf(await deleteCluster(world.context("ADMIN"), { cluster: { name: "halted" }, abandon: true }));
   });
 

@@ -7,9 +7,9 @@ import { createProfile, deleteProfile, reviseProfile, updateProfile } from "../.
 import { createProject } from "../../src/commands/project.ts";
 import { encodeId, type ProfileId } from "../../src/core/ids.ts";
 import type { JsonObject } from "../../src/core/json.ts";
+import { firstPage } from "../../src/store/page.ts";
 import { findProfileByName, getProfilesByIds, listProfiles, type ProfileRow } from "../../src/store/profile.ts";
 import { readProfileSpecs } from "../../src/store/profile-spec.ts";
-import { firstPage } from "../../src/store/page.ts";
 import { createVault, openSpec, WrongKey } from "../../src/store/vault.ts";
 import { startWorld, type World } from "../support/world.ts";
 import { readEventsOf } from "./history.ts";
@@ -37,7 +37,9 @@ const plain = async (id: ProfileId): Promise<JsonObject> => {
 
 describe("createProfile", () => {
   test("a spec → revision 1 with defaults filled in", async () => {
-    const row = await read(valueOf(await createProfile(context, { name: "plain", type: "sim", spec: { createMs: 5 }, metadata: { a: [1] } })).profileId);
+    const row = await read(
+      valueOf(await createProfile(context, { name: "plain", type: "sim", spec: { createMs: 5 }, metadata: { a: [1] } })).profileId,
+    );
     expect(row).toMatchObject({ name: "plain", revision: 1, type: "sim", metadata: { a: [1] } });
     expect(row.spec).toMatchObject({ createMs: 5, deleteMs: 0, batchSize: 1_000 });
   });
@@ -45,7 +47,9 @@ describe("createProfile", () => {
   test("several mistakes → all at once, paths into the input", async () => {
     await expectUnchanged(context, async () => {
       const spec = { createMs: -1, batchSize: 0, wat: 1 };
-      const paths = issuesOf(await createProfile(context, { name: "a b", type: "sim", spec, metadata: { x: "\u0000" } })).map((issue) => issue.split(":")[0]);
+      const paths = issuesOf(await createProfile(context, { name: "a b", type: "sim", spec, metadata: { x: "\u0000" } })).map(
+        (issue) => issue.split(":")[0],
+      );
       expect(paths).toEqual(expect.arrayContaining(["name", "spec.createMs", "spec.batchSize", "metadata.x"]));
       expect(paths.some((path) => path === "spec.wat" || path === "spec")).toBe(true);
     });
@@ -61,12 +65,17 @@ describe("createProfile", () => {
     const rest = JSON.stringify({ note: "" }).length;
     const note = "n".repeat(context.limits.specBytes - rest);
     expect((await read(await make("full", { note }))).spec["note"]).toBe(note);
-    expect(issuesOf(await createProfile(context, { name: "over", type: "secretive", spec: { note: `${note}n` } }))[0]).toMatch(/^spec: must not be larger than/);
+    expect(issuesOf(await createProfile(context, { name: "over", type: "secretive", spec: { note: `${note}n` } }))[0]).toMatch(
+      /^spec: must not be larger than/,
+    );
   });
 
   test("a taken name → Conflict; the same in another project → its own", async () => {
     const id = await make("name", {});
-    expect(refusalOf(await createProfile(context, { name: "name", type: "sim", spec: {} }))).toMatchObject({ reason: "NAME_TAKEN", object: { type: "profile", id } });
+    expect(refusalOf(await createProfile(context, { name: "name", type: "sim", spec: {} }))).toMatchObject({
+      reason: "NAME_TAKEN",
+      object: { type: "profile", id },
+    });
     const { projectId } = valueOf(await createProject(world.context(), { name: "other" }));
     valueOf(await createProfile(world.context("MEMBER", projectId), { name: "name", type: "sim", spec: {} }));
   });
@@ -85,7 +94,15 @@ describe("createProfile", () => {
 });
 
 describe("secrets", () => {
-  const secret = { password: "canary-password", env: { TOKEN: "canary-env" }, users: [{ name: "ann", key: "canary-key" }, { name: "bob", key: null }], note: "open" };
+  const secret = {
+    password: "canary-password",
+    env: { TOKEN: "canary-env" },
+    users: [
+      { name: "ann", key: "canary-key" },
+      { name: "bob", key: null },
+    ],
+    note: "open",
+  };
 
   test("writeOnly values → masked for readers, sealed in every table, plain for the driver only", async () => {
     const id = await make("sealed", secret);
@@ -97,7 +114,9 @@ describe("secrets", () => {
     expect(await plain(id)).toEqual(secret);
     const { rows } = await sql<{ dump: string }>`
       select coalesce(string_agg(t.row, E'\n'), '') as dump from (
-        select p::text as row from muster.profile p union all select e::text from muster.event e union all select a::text from muster.action a) t`.execute(world.store.db);
+        select p::text as row from muster.profile p union all select e::text from muster.event e union all select a::text from muster.action a) t`.execute(
+      world.store.db,
+    );
     expect(rows[0]?.dump).not.toContain("canary");
   });
 
@@ -122,10 +141,16 @@ describe("secrets", () => {
     const id = await make("stale", secret);
     const { spec } = await read(id);
     const wrong = { ...spec, password: { $secret: "hmac:00000000000000000000000000000000" }, env: spec["password"] ?? null };
-    expect(issuesOf(await reviseProfile(context, { profile: { name: "stale" }, spec: wrong })).map((issue) => issue.split(":")[0]).sort()).toEqual(["spec.env", "spec.password"]);
+    expect(
+      issuesOf(await reviseProfile(context, { profile: { name: "stale" }, spec: wrong }))
+        .map((issue) => issue.split(":")[0])
+        .sort(),
+    ).toEqual(["spec.env", "spec.password"]);
     expect(issuesOf(await createProfile(context, { name: "stolen", type: "secretive", spec }))[0]).toMatch(/is a masked secret/);
     const forged = { note: { $sealed: "1.x.y" } };
-    expect(issuesOf(await createProfile(context, { name: "forged", type: "secretive", spec: forged }))).toEqual(["spec.note.$sealed: is a reserved name"]);
+    expect(issuesOf(await createProfile(context, { name: "forged", type: "secretive", spec: forged }))).toEqual([
+      "spec.note.$sealed: is a reserved name",
+    ]);
   });
 
   test("a sealed value moved to another profile or path, or read with another key → does not open", async () => {
@@ -141,8 +166,14 @@ describe("secrets", () => {
 describe("reviseProfile and updateProfile", () => {
   test("revisions are made ten at once → ten numbers, none twice; the name means the newest", async () => {
     await make("many", {});
-    const revised = await Promise.all(Array.from({ length: 10 }, (_, i) => reviseProfile(context, { profile: { name: "many" }, spec: { note: `n${i}` } })));
-    const rows = await getProfilesByIds(world.store.db, world.projectId, revised.map((result) => valueOf(result).profileId));
+    const revised = await Promise.all(
+      Array.from({ length: 10 }, (_, i) => reviseProfile(context, { profile: { name: "many" }, spec: { note: `n${i}` } })),
+    );
+    const rows = await getProfilesByIds(
+      world.store.db,
+      world.projectId,
+      revised.map((result) => valueOf(result).profileId),
+    );
     expect(rows.map((row) => row.revision).sort((a, b) => a - b)).toEqual([2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
     expect((await findProfileByName(world.store.db, world.projectId, "many"))?.revision).toBe(11);
     const all = await listProfiles(world.store.db, world.projectId, { nameContains: "MANY", allRevisions: true }, firstPage(100));
@@ -174,12 +205,18 @@ describe("deleteProfile", () => {
   test("used by a cluster, by a node → Conflict IN_USE with it; by nobody → gone, told", async () => {
     const used = await aProfile(context, "used");
     const cluster = await aCluster(context, used, { name: "user" });
-    expect(refusalOf(await deleteProfile(context, { profile: { name: "used" } }))).toMatchObject({ reason: "IN_USE", object: { type: "cluster", id: cluster.clusterId } });
+    expect(refusalOf(await deleteProfile(context, { profile: { name: "used" } }))).toMatchObject({
+      reason: "IN_USE",
+      object: { type: "cluster", id: cluster.clusterId },
+    });
     valueOf(await deleteCluster(context, { cluster: { name: "user" }, abandon: false }));
     expect(refusalOf(await deleteProfile(context, { profile: { name: "used" } }))).toMatchObject({ reason: "IN_USE" });
     const alone = await aProfile(context, "alone");
     const { nodeId } = valueOf(await createClusterNode(context, { profile: { name: "alone" } }));
-    expect(refusalOf(await deleteProfile(context, { profile: { name: "alone" } }))).toMatchObject({ reason: "IN_USE", object: { type: "node", id: nodeId } });
+    expect(refusalOf(await deleteProfile(context, { profile: { name: "alone" } }))).toMatchObject({
+      reason: "IN_USE",
+      object: { type: "node", id: nodeId },
+    });
     const free = await aProfile(context, "free");
     expect(valueOf(await deleteProfile(context, { profile: { name: "free" } }))).toEqual({ deletedId: encodeId("profile", free) });
     expect(await getProfilesByIds(world.store.db, world.projectId, [free, alone])).toHaveLength(1);
@@ -190,7 +227,10 @@ describe("deleteProfile", () => {
   test("deleted while a cluster is made of it, twenty times → one of the two is refused, nothing dangles", async () => {
     for (let i = 0; i < 20; i++) {
       const id = await aProfile(context, `contested-${i}`);
-      const [made, gone] = await Promise.allSettled([aCluster(context, id, { name: `of-${i}` }), deleteProfile(context, { profile: { id: encodeId("profile", id) } })]);
+      const [made, gone] = await Promise.allSettled([
+        aCluster(context, id, { name: `of-${i}` }),
+        deleteProfile(context, { profile: { id: encodeId("profile", id) } }),
+      ]);
       const deleted = gone.status === "fulfilled" && gone.value.ok;
       expect(made.status === "fulfilled").not.toBe(deleted);
     }

@@ -1,8 +1,8 @@
 /** `sim` under another name, whose spec has secrets at several depths. */
 import type { JsonObject } from "../../src/core/json.ts";
-import { realRuntime } from "../../src/main/runtime.ts";
 import type { Driver } from "../../src/drivers/driver.ts";
 import { createSimDriver } from "../../src/drivers/sim/index.ts";
+import { realRuntime } from "../../src/main/runtime.ts";
 import { createTestLog } from "../support/log.ts";
 
 export const secretiveSchema: JsonObject = {
@@ -13,7 +13,9 @@ export const secretiveSchema: JsonObject = {
     users: { type: "array", items: { $ref: "#/$defs/user" } },
     note: { type: "string" },
   },
-  $defs: { user: { type: "object", properties: { name: { type: "string" }, key: { anyOf: [{ type: "string", writeOnly: true }, { type: "null" }] } } } },
+  $defs: {
+    user: { type: "object", properties: { name: { type: "string" }, key: { anyOf: [{ type: "string", writeOnly: true }, { type: "null" }] } } },
+  },
 };
 
 export function secretiveDriver(type = "secretive"): Driver {

@@ -9,7 +9,7 @@ import { resizeCluster, scaleInCluster, scaleOutCluster } from "../../src/comman
 import type { CommandContext } from "../../src/commands/command.ts";
 import { createClusterNode, deleteClusterNode, updateClusterNode } from "../../src/commands/node.ts";
 import { updateProject } from "../../src/commands/project.ts";
-import { encodeId, type ClusterId, type ProfileId } from "../../src/core/ids.ts";
+import { type ClusterId, encodeId, type ProfileId } from "../../src/core/ids.ts";
 import type { Tables } from "../../src/store/tables.ts";
 import { startWorld, type World } from "../support/world.ts";
 import { aCluster, aProfile, valueOf } from "./support.ts";
@@ -49,7 +49,9 @@ async function countOf(act: () => Promise<unknown>): Promise<number> {
 }
 
 async function pretend(clusterId: ClusterId, members: number): Promise<void> {
-  await sql`insert into muster.cluster_count (cluster_id, writer, active, healthy, created_total) values (${clusterId}, 77, ${members}, ${members}, ${members})`.execute(world.store.db);
+  await sql`insert into muster.cluster_count (cluster_id, writer, active, healthy, created_total) values (${clusterId}, 77, ${members}, ${members}, ${members})`.execute(
+    world.store.db,
+  );
 }
 
 async function countsAt(members: number): Promise<Record<string, number>> {
@@ -61,7 +63,9 @@ async function countsAt(members: number): Promise<Record<string, number>> {
   counts["createCluster, again"] = await countOf(async () => valueOf(await createCluster(context, input)));
   const { clusterId } = valueOf(await createCluster(context, input));
   await pretend(clusterId, members);
-  counts["resizeCluster"] = await countOf(async () => valueOf(await resizeCluster(context, { cluster, capacity: { exactly: members + 1 }, strict: true, idempotencyKey: `${name}-r` })));
+  counts["resizeCluster"] = await countOf(async () =>
+    valueOf(await resizeCluster(context, { cluster, capacity: { exactly: members + 1 }, strict: true, idempotencyKey: `${name}-r` })),
+  );
   counts["scaleOutCluster"] = await countOf(async () => valueOf(await scaleOutCluster(context, { cluster })));
   counts["scaleInCluster"] = await countOf(async () => valueOf(await scaleInCluster(context, { cluster })));
   counts["updateCluster"] = await countOf(async () => valueOf(await updateCluster(context, { cluster, metadata: { members } })));
@@ -71,7 +75,9 @@ async function countsAt(members: number): Promise<Record<string, number>> {
   counts["createClusterNode"] = await countOf(async () => valueOf(await createClusterNode(context, { cluster })));
   const node = { id: encodeId("node", nodeId) };
   counts["updateClusterNode"] = await countOf(async () => valueOf(await updateClusterNode(context, { node, role: "a" })));
-  counts["deleteClusterNode"] = await countOf(async () => valueOf(await deleteClusterNode(context, { node, reduceDesiredCapacity: true, abandon: false })));
+  counts["deleteClusterNode"] = await countOf(async () =>
+    valueOf(await deleteClusterNode(context, { node, reduceDesiredCapacity: true, abandon: false })),
+  );
   const last = valueOf(await resizeCluster(context, { cluster, capacity: { exactly: members + 9 }, strict: true }));
   counts["cancelAction"] = await countOf(async () => valueOf(await cancelAction(context, { id: encodeId("action", last.actionId) })));
   counts["deleteCluster"] = await countOf(async () => valueOf(await deleteCluster(context, { cluster, abandon: false })));

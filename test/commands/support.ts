@@ -61,7 +61,10 @@ export async function expectUnchanged(context: CommandContext, act: () => Promis
 async function tableCounts({ store: { db } }: CommandContext): Promise<Record<string, bigint>> {
   const counts: Record<string, bigint> = {};
   for (const table of ["cluster", "profile", "node", "task", "action", "event", "token", "project", "idempotency_key"] as const) {
-    const row = await db.selectFrom(`muster.${table}`).select((e) => e.fn.countAll<bigint>().as("n")).executeTakeFirstOrThrow();
+    const row = await db
+      .selectFrom(`muster.${table}`)
+      .select((e) => e.fn.countAll<bigint>().as("n"))
+      .executeTakeFirstOrThrow();
     counts[table] = row.n;
   }
   return counts;

@@ -4,12 +4,20 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { CommandContext } from "../../src/commands/command.ts";
 import { createProject, deleteProject, updateProject } from "../../src/commands/project.ts";
 import { createToken, revokeToken } from "../../src/commands/token.ts";
-import { encodeId } from "../../src/core/ids.ts";
+import { encodeId, type TokenId } from "../../src/core/ids.ts";
 import { roles } from "../../src/core/principal.ts";
 import { realRuntime } from "../../src/main/runtime.ts";
 import { firstPage } from "../../src/store/page.ts";
 import { getProjectsByIds, listProjects } from "../../src/store/project.ts";
-import { checkTokenSecret, findTokenByHash, getTokensByIds, hashTokenSecret, listTokens, mintTokenSecret, touchTokens } from "../../src/store/token.ts";
+import {
+  checkTokenSecret,
+  findTokenByHash,
+  getTokensByIds,
+  hashTokenSecret,
+  listTokens,
+  mintTokenSecret,
+  touchTokens,
+} from "../../src/store/token.ts";
 import { startWorld, type World } from "../support/world.ts";
 import { aProfile, expectUnchanged, issuesOf, refusalOf, valueOf } from "./support.ts";
 
@@ -46,8 +54,16 @@ describe("a token's secret", () => {
 describe("createToken and revokeToken", () => {
   test("made → found by its hash alone; nothing of the secret is stored; revoked → says so", async () => {
     const { tokenId, secret } = valueOf(await createToken(operator, { name: "ci", role: "MEMBER" }));
-    expect(await findTokenByHash(world.store.db, hashTokenSecret(secret))).toEqual({ tokenId, tokenName: "ci", projectId: world.projectId, role: "MEMBER", expiresAtMs: null });
-    const { rows } = await sql<{ dump: string }>`select string_agg(t::text, ' ') || (select string_agg(e::text, ' ') from muster.event e) as dump from muster.token t`.execute(world.store.db);
+    expect(await findTokenByHash(world.store.db, hashTokenSecret(secret))).toEqual({
+      tokenId,
+      tokenName: "ci",
+      projectId: world.projectId,
+      role: "MEMBER",
+      expiresAtMs: null,
+    });
+    const { rows } = await sql<{
+      dump: string;
+    }>`select string_agg(t::text, ' ') || (select string_agg(e::text, ' ') from muster.event e) as dump from muster.token t`.execute(world.store.db);
     expect(rows[0]?.dump).not.toContain(secret.slice(7, 30));
     expect(valueOf(await revokeToken(operator, { token: { name: "ci" } }))).toEqual({ tokenId });
     expect(await findTokenByHash(world.store.db, hashTokenSecret(secret))).toBe("revoked");
@@ -61,7 +77,9 @@ describe("createToken and revokeToken", () => {
     const { secret, tokenId } = valueOf(await createToken(operator, { name: "brief", role: "READER", expiresAt: new Date(Date.now() + 3_600_000) }));
     await sql`update muster.token set expires_at = clock_timestamp() - interval '1 ms' where id = ${tokenId}`.execute(world.store.db);
     expect(await findTokenByHash(world.store.db, hashTokenSecret(secret))).toBe("expired");
-    expect(issuesOf(await createToken(operator, { name: "late", role: "READER", expiresAt: new Date(0) }))).toEqual(["expiresAt: must be in the future"]);
+    expect(issuesOf(await createToken(operator, { name: "late", role: "READER", expiresAt: new Date(0) }))).toEqual([
+      "expiresAt: must be in the future",
+    ]);
   });
 
   test("nobody makes or revokes a token that may do more than they may", async () => {
@@ -83,8 +101,14 @@ describe("createToken and revokeToken", () => {
     const { tokenId } = valueOf(await createToken(operator, { name: "far", role: "ADMIN", project: { name: "elsewhere" } }));
     expect((await getTokensByIds(world.store.db, projectId, [tokenId]))[0]).toMatchObject({ name: "far", projectId, role: "ADMIN" });
     expect(await getTokensByIds(world.store.db, world.projectId, [tokenId])).toEqual([]);
-    expect(refusalOf(await createToken(world.context("ADMIN"), { name: "x", role: "READER", project: { name: "elsewhere" } }))).toMatchObject({ kind: "NotFound", path: ["project"] });
-    expect(refusalOf(await revokeToken(world.context("ADMIN"), { token: { id: encodeId("token", tokenId) } }))).toMatchObject({ kind: "NotFound", path: ["token"] });
+    expect(refusalOf(await createToken(world.context("ADMIN"), { name: "x", role: "READER", project: { name: "elsewhere" } }))).toMatchObject({
+      kind: "NotFound",
+      path: ["project"],
+    });
+    expect(refusalOf(await revokeToken(world.context("ADMIN"), { token: { id: encodeId("token", tokenId) } }))).toMatchObject({
+      kind: "NotFound",
+      path: ["token"],
+    });
     valueOf(await revokeToken(operator, { token: { id: encodeId("token", tokenId) } }));
   });
 
@@ -97,12 +121,19 @@ describe("createToken and revokeToken", () => {
   test("use is noted, coalesced; the list shows revoked ones, page by page", async () => {
     const { projectId } = valueOf(await createProject(operator, { name: "listed" }));
     const there = world.context("ADMIN", projectId);
-    const ids = [];
+    const ids: TokenId[] = [];
     for (const name of ["a", "b", "c"]) ids.push(valueOf(await createToken(there, { name, role: "READER" })).tokenId);
     await touchTokens(world.store.db, ids.slice(0, 1));
     valueOf(await revokeToken(there, { token: { name: "b" } }));
     const first = await listTokens(world.store.db, projectId, firstPage(2));
-    expect(first).toMatchObject({ hasNext: true, hasPrevious: false, rows: [{ name: "a", lastUsedAt: expect.any(Date) }, { name: "b", revokedAt: expect.any(Date) }] });
+    expect(first).toMatchObject({
+      hasNext: true,
+      hasPrevious: false,
+      rows: [
+        { name: "a", lastUsedAt: expect.any(Date) },
+        { name: "b", revokedAt: expect.any(Date) },
+      ],
+    });
     const rest = await listTokens(world.store.db, projectId, { ...firstPage(2), after: { id: first.rows[1]?.id ?? "" } });
     expect(rest).toMatchObject({ hasNext: false, hasPrevious: true, rows: [{ name: "c", lastUsedAt: null }] });
   });
@@ -111,7 +142,16 @@ describe("createToken and revokeToken", () => {
 describe("projects", () => {
   test("made, renamed, given quotas, deleted with its tokens", async () => {
     const { projectId } = valueOf(await createProject(operator, { name: "p1" }));
-    valueOf(await updateProject(operator, { project: { name: "p1" }, name: "p2", quota: [{ quota: "nodes", limit: 5 }, { quota: "tokens", limit: null }] }));
+    valueOf(
+      await updateProject(operator, {
+        project: { name: "p1" },
+        name: "p2",
+        quota: [
+          { quota: "nodes", limit: 5 },
+          { quota: "tokens", limit: null },
+        ],
+      }),
+    );
     expect((await getProjectsByIds(world.store.db, [projectId]))[0]).toMatchObject({ name: "p2", quota: { nodes: 5, tokens: null } });
     const { secret } = valueOf(await createToken(operator, { name: "t", role: "READER", project: { name: "p2" } }));
     expect(valueOf(await deleteProject(operator, { project: { name: "p2" } }))).toEqual({ deletedId: encodeId("project", projectId) });
@@ -122,7 +162,10 @@ describe("projects", () => {
   test("a project with something in it, or one's own → Conflict IN_USE", async () => {
     const { projectId } = valueOf(await createProject(operator, { name: "full" }));
     await aProfile(world.context("MEMBER", projectId), "p");
-    expect(refusalOf(await deleteProject(operator, { project: { name: "full" } }))).toMatchObject({ reason: "IN_USE", object: { type: "project", id: projectId } });
+    expect(refusalOf(await deleteProject(operator, { project: { name: "full" } }))).toMatchObject({
+      reason: "IN_USE",
+      object: { type: "project", id: projectId },
+    });
     expect(refusalOf(await deleteProject(operator, { project: { name: "default" } }))).toMatchObject({ reason: "IN_USE" });
   });
 
@@ -132,7 +175,11 @@ describe("projects", () => {
     await expectUnchanged(operator, async () => {
       expect(refusalOf(await createProject(operator, { name: "held" }))).toMatchObject({ reason: "NAME_TAKEN" });
       expect(refusalOf(await updateProject(operator, { project: { name: "free" }, name: "held" }))).toMatchObject({ reason: "NAME_TAKEN" });
-      const quota = [{ quota: "cpus", limit: 1 }, { quota: "nodes", limit: -1 }, { quota: "nodes", limit: 1 }];
+      const quota = [
+        { quota: "cpus", limit: 1 },
+        { quota: "nodes", limit: -1 },
+        { quota: "nodes", limit: 1 },
+      ];
       const paths = issuesOf(await updateProject(operator, { project: { name: "free" }, name: null, quota })).map((issue) => issue.split(":")[0]);
       expect(paths).toEqual(["name", "quota.0.quota", "quota.1.limit", "quota.2.quota"]);
     });

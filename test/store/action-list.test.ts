@@ -1,7 +1,18 @@
 import fc from "fast-check";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type ActionCause, type ActionKind, type ActionStatus, actionCauseCodec, actionCauses, actionKindCodec, actionKinds, actionStatusCodec, actionStatuses, isFinished } from "../../src/core/action.ts";
+import {
+  type ActionCause,
+  type ActionKind,
+  type ActionStatus,
+  actionCauseCodec,
+  actionCauses,
+  actionKindCodec,
+  actionKinds,
+  actionStatusCodec,
+  actionStatuses,
+  isFinished,
+} from "../../src/core/action.ts";
 import { type ActionId, brandId, type ClusterId, type NodeId, type ProjectId } from "../../src/core/ids.ts";
 import { type ActionFilter, type ActionRow, getActionsByIds, listActions, listActionsOf, liveActionsOf } from "../../src/store/action.ts";
 import type { Page, PageRequest } from "../../src/store/page.ts";
@@ -40,7 +51,20 @@ const models: Model[] = Array.from({ length: 500 }, (_, i): Model => {
 beforeAll(async () => {
   database = await createTestDatabase();
   await insert(models);
-  await insert(Array.from({ length: 11_000 }, (_, i): Model => ({ id: action(10_000 + i), projectId: project(3), clusterId: cluster(9), nodeId: null, kind: i === 10_999 ? "CLUSTER_DELETE" : "CLUSTER_RESIZE", status: "SUCCEEDED", cause: "USER" })));
+  await insert(
+    Array.from(
+      { length: 11_000 },
+      (_, i): Model => ({
+        id: action(10_000 + i),
+        projectId: project(3),
+        clusterId: cluster(9),
+        nodeId: null,
+        kind: i === 10_999 ? "CLUSTER_DELETE" : "CLUSTER_RESIZE",
+        status: "SUCCEEDED",
+        cause: "USER",
+      }),
+    ),
+  );
   await sql`analyze muster.action`.execute(database.db);
 });
 afterAll(() => database.drop());
@@ -147,9 +171,23 @@ describe("liveActionsOf", () => {
   /** `next[i]` supersedes `i`. */
   async function chain(from: number, length: number): Promise<ActionId[]> {
     const ids = Array.from({ length }, (_, i) => action(from + i));
-    await insert(ids.map((id): Model => ({ id, projectId: project(4), clusterId: cluster(9), nodeId: null, kind: "CLUSTER_RESIZE", status: "SUPERSEDED", cause: "USER" })));
+    await insert(
+      ids.map(
+        (id): Model => ({
+          id,
+          projectId: project(4),
+          clusterId: cluster(9),
+          nodeId: null,
+          kind: "CLUSTER_RESIZE",
+          status: "SUPERSEDED",
+          cause: "USER",
+        }),
+      ),
+    );
     await sql`
-      update muster.action a set superseded_by = d.next from unnest(${ids.slice(0, -1)}::uuid[], ${ids.slice(1)}::uuid[]) as d(id, next) where a.id = d.id`.execute(database.db);
+      update muster.action a set superseded_by = d.next from unnest(${ids.slice(0, -1)}::uuid[], ${ids.slice(1)}::uuid[]) as d(id, next) where a.id = d.id`.execute(
+      database.db,
+    );
     return ids;
   }
 
@@ -166,7 +204,9 @@ describe("liveActionsOf", () => {
     await sql`update muster.action set superseded_by = ${ids[398]} where id = ${other[1]}`.execute(database.db);
     const live = await liveActionsOf(database.db, project(4), [other[0] ?? action(0), ids[390] ?? action(0)]);
     expect([...live.values()]).toEqual([ids[399], ids[399]]);
-    await sql`insert into muster.profile (id, project_id, name, revision, type, spec, created_at, updated_at) values (${uuid(9, 1)}, ${project(4)}, 'p', 1, 'sim', '{}', now(), now())`.execute(database.db);
+    await sql`insert into muster.profile (id, project_id, name, revision, type, spec, created_at, updated_at) values (${uuid(9, 1)}, ${project(4)}, 'p', 1, 'sim', '{}', now(), now())`.execute(
+      database.db,
+    );
     await sql`
       insert into muster.cluster (id, project_id, name, profile_id, desired_capacity, min_size, generation, node_name_format, timeout_seconds, size_action_id, created_at, updated_at)
       values (${cluster(9)}, ${project(4)}, 'c', ${uuid(9, 1)}, 0, 0, 1, '', 1, ${ids[399]}, now(), now())`.execute(database.db);

@@ -3,7 +3,15 @@ import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ClusterStatus, clusterStatusCodec, clusterStatuses } from "../../src/core/cluster.ts";
 import { brandId, type ClusterId, type ProfileId, type ProjectId } from "../../src/core/ids.ts";
-import { type ClusterFilter, type ClusterOrder, clusterKeyset, type ClusterRow, getClustersByIds, listClusters, listClustersOfProfiles } from "../../src/store/cluster.ts";
+import {
+  type ClusterFilter,
+  type ClusterOrder,
+  type ClusterRow,
+  clusterKeyset,
+  getClustersByIds,
+  listClusters,
+  listClustersOfProfiles,
+} from "../../src/store/cluster.ts";
 import type { Keyset, Page } from "../../src/store/page.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 
@@ -26,23 +34,28 @@ const profile = (n: number): ProfileId => brandId("profile", uuid(3, n));
 
 let database: TestDatabase;
 const statuses = clusterStatuses.filter((status) => status !== "DELETING");
-const models: Model[] = Array.from({ length: 200 }, (_, i): Model => ({
-  id: cluster(i),
-  projectId: project(i % 4 === 0 ? 2 : 1),
-  profileId: profile(i % 3),
-  name: `${["Web", "db", "queue"][(i * 5) % 3]}-${(i * 37) % 200}`,
-  status: statuses[(i * 3) % statuses.length] ?? "ACTIVE",
-  deleting: i % 17 === 0,
-  converged: i % 2 === 0,
-  tier: i % 4,
-  updatedAt: new Date(Date.UTC(2026, 0, 1) + ((i * 53) % 50) * 1_000 + 7),
-}));
+const models: Model[] = Array.from(
+  { length: 200 },
+  (_, i): Model => ({
+    id: cluster(i),
+    projectId: project(i % 4 === 0 ? 2 : 1),
+    profileId: profile(i % 3),
+    name: `${["Web", "db", "queue"][(i * 5) % 3]}-${(i * 37) % 200}`,
+    status: statuses[(i * 3) % statuses.length] ?? "ACTIVE",
+    deleting: i % 17 === 0,
+    converged: i % 2 === 0,
+    tier: i % 4,
+    updatedAt: new Date(Date.UTC(2026, 0, 1) + ((i * 53) % 50) * 1_000 + 7),
+  }),
+);
 
 beforeAll(async () => {
   database = await createTestDatabase();
   const { db } = database;
   for (let n = 0; n < 3; n++) {
-    await sql`insert into muster.profile (id, project_id, name, revision, type, spec, created_at, updated_at) values (${profile(n)}, ${project(1)}, 'p', ${n + 1}, 'sim', '{}', now(), now())`.execute(db);
+    await sql`insert into muster.profile (id, project_id, name, revision, type, spec, created_at, updated_at) values (${profile(n)}, ${project(1)}, 'p', ${n + 1}, 'sim', '{}', now(), now())`.execute(
+      db,
+    );
   }
   for (const row of models) {
     const conditions = JSON.stringify([{ type: "CONVERGED", status: row.converged ? "TRUE" : "FALSE" }]);
@@ -50,7 +63,9 @@ beforeAll(async () => {
       with c as (insert into muster.cluster (id, project_id, name, profile_id, desired_capacity, min_size, generation, deleting, node_name_format, timeout_seconds, metadata, created_at, updated_at)
         values (${row.id}, ${row.projectId}, ${row.name}, ${row.profileId}, 0, 0, 2, ${row.deleting}, '', 1, ${JSON.stringify({ tier: row.tier, more: { a: 1 } })}::jsonb, '2026-01-01', '2026-01-01'))
       insert into muster.cluster_state (cluster_id, project_id, status, observed_generation, conditions, updated_at)
-      values (${row.id}, ${row.projectId}, ${clusterStatusCodec.code(row.status)}, 2, ${conditions}::jsonb, ${row.updatedAt}::timestamptz)`.execute(db);
+      values (${row.id}, ${row.projectId}, ${clusterStatusCodec.code(row.status)}, 2, ${conditions}::jsonb, ${row.updatedAt}::timestamptz)`.execute(
+      db,
+    );
   }
   await sql`analyze`.execute(db);
 });
@@ -66,7 +81,8 @@ function matches(row: Model, projectId: ProjectId, filter: ClusterFilter): boole
     among(filter.ids, row.id) &&
     among(filter.status, shown(row)) &&
     (filter.nameContains == null || row.name.toLowerCase().includes(filter.nameContains.toLowerCase())) &&
-    (wanted == null || ("id" in wanted ? row.profileId === wanted.id : row.profileId === profile(2) && projectId === project(1) && wanted.name === "p")) &&
+    (wanted == null ||
+      ("id" in wanted ? row.profileId === wanted.id : row.profileId === profile(2) && projectId === project(1) && wanted.name === "p")) &&
     (filter.converged == null || filter.converged === (row.converged && !row.deleting)) &&
     (filter.metadata == null || row.tier === filter.metadata["tier"]) &&
     (filter.updatedSince == null || row.updatedAt >= filter.updatedSince)
@@ -86,33 +102,48 @@ const aFilter: fc.Arbitrary<ClusterFilter> = fc.record(
   },
   { requiredKeys: [] },
 );
-const anOrder: fc.Arbitrary<ClusterOrder> = fc.record({ field: fc.constantFrom("CREATED_AT", "NAME", "STATUS", "UPDATED_AT"), descending: fc.boolean() });
+const anOrder: fc.Arbitrary<ClusterOrder> = fc.record({
+  field: fc.constantFrom("CREATED_AT", "NAME", "STATUS", "UPDATED_AT"),
+  descending: fc.boolean(),
+});
 
 describe("listClusters", () => {
   test("any filter, any order, any page size, from either end → every match once, in one order", async () => {
     await fc.assert(
-      fc.asyncProperty(aFilter, anOrder, fc.constantFrom(1, 2), fc.integer({ min: 7, max: 50 }), fc.boolean(), async (filter, order, owner, limit, backward) => {
-        const expected = models.filter((row) => matches(row, project(owner), filter));
-        const found: ClusterRow[] = [];
-        let at: Keyset | null = null;
-        for (;;) {
-          const page: Page<ClusterRow> = await listClusters(database.db, project(owner), filter, order, { limit, backward, after: backward ? null : at, before: backward ? at : null });
-          if (backward) found.unshift(...page.rows);
-          else found.push(...page.rows);
-          const edge = backward ? page.rows[0] : page.rows.at(-1);
-          if (!(backward ? page.hasPrevious : page.hasNext) || edge === undefined) break;
-          at = clusterKeyset(edge, order.field);
-        }
-        expect(found.map((row) => row.id).sort()).toEqual(expected.map((row) => row.id).sort());
-        const key = (row: ClusterRow): string | number => clusterKeyset(row, order.field).value ?? row.id;
-        if (order.field === "NAME") return;
-        for (const [i, row] of found.entries()) {
-          const former = found[i - 1];
-          if (former === undefined) continue;
-          const [a, b] = order.descending ? [row, former] : [former, row];
-          expect(key(a) < key(b) || (key(a) === key(b) && a.id < b.id)).toBe(true);
-        }
-      }),
+      fc.asyncProperty(
+        aFilter,
+        anOrder,
+        fc.constantFrom(1, 2),
+        fc.integer({ min: 7, max: 50 }),
+        fc.boolean(),
+        async (filter, order, owner, limit, backward) => {
+          const expected = models.filter((row) => matches(row, project(owner), filter));
+          const found: ClusterRow[] = [];
+          let at: Keyset | null = null;
+          for (;;) {
+            const page: Page<ClusterRow> = await listClusters(database.db, project(owner), filter, order, {
+              limit,
+              backward,
+              after: backward ? null : at,
+              before: backward ? at : null,
+            });
+            if (backward) found.unshift(...page.rows);
+            else found.push(...page.rows);
+            const edge = backward ? page.rows[0] : page.rows.at(-1);
+            if (!(backward ? page.hasPrevious : page.hasNext) || edge === undefined) break;
+            at = clusterKeyset(edge, order.field);
+          }
+          expect(found.map((row) => row.id).sort()).toEqual(expected.map((row) => row.id).sort());
+          const key = (row: ClusterRow): string | number => clusterKeyset(row, order.field).value ?? row.id;
+          if (order.field === "NAME") return;
+          for (const [i, row] of found.entries()) {
+            const former = found[i - 1];
+            if (former === undefined) continue;
+            const [a, b] = order.descending ? [row, former] : [former, row];
+            expect(key(a) < key(b) || (key(a) === key(b) && a.id < b.id)).toBe(true);
+          }
+        },
+      ),
       { numRuns: 150 },
     );
   });
@@ -130,7 +161,12 @@ describe("listClusters", () => {
   });
 
   test("of many profiles at once → each has its page", async () => {
-    const pages = await listClustersOfProfiles(database.db, project(1), [profile(0), profile(1), brandId("profile", uuid(3, 99))], { limit: 5, backward: false, after: null, before: null });
+    const pages = await listClustersOfProfiles(database.db, project(1), [profile(0), profile(1), brandId("profile", uuid(3, 99))], {
+      limit: 5,
+      backward: false,
+      after: null,
+      before: null,
+    });
     for (const [id, page] of pages) {
       const all = models.filter((row) => row.profileId === id && row.projectId === project(1)).map((row) => row.id);
       expect(page.rows.map((row) => row.id)).toEqual(all.slice(0, 5));

@@ -5,10 +5,10 @@ import { type HealthStatus, healthStatusCodec, healthStatuses } from "../../src/
 import { brandId, type ClusterId, type NodeId, type ProjectId } from "../../src/core/ids.ts";
 import { laneOf } from "../../src/core/lane.ts";
 import { type NodeStatus, nodeStatusCodec, nodeStatuses, taskKindCodes } from "../../src/core/node.ts";
+import type { NodeRow } from "../../src/store/node.ts";
 import { listNodes, listNodesOfClusters, type NodeFilter } from "../../src/store/node-list.ts";
 import { isNotable } from "../../src/store/notable.ts";
 import type { Page, PageRequest } from "../../src/store/page.ts";
-import type { NodeRow } from "../../src/store/node.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 
 interface Model {
@@ -35,7 +35,9 @@ beforeAll(async () => {
   // One connection: its own statistics are what the last test reads.
   database = await createTestDatabase({ poolSize: 1 });
   const { db } = database;
-  await sql`insert into muster.profile (id, project_id, name, revision, type, spec, created_at, updated_at) values (${uuid(9, 1)}, ${project(1)}, 'p', 1, 'sim', '{}', now(), now())`.execute(db);
+  await sql`insert into muster.profile (id, project_id, name, revision, type, spec, created_at, updated_at) values (${uuid(9, 1)}, ${project(1)}, 'p', 1, 'sim', '{}', now(), now())`.execute(
+    db,
+  );
   for (let c = 1; c <= 7; c++) {
     await sql`
       insert into muster.cluster (id, project_id, name, profile_id, desired_capacity, min_size, generation, node_name_format, timeout_seconds, created_at, updated_at)
@@ -60,7 +62,16 @@ beforeAll(async () => {
   await insert(models);
   const crowd = Array.from({ length: 12_000 }, (_, i): Model => {
     const n = 100_000 + i;
-    return { id: node(n), projectId: project(1), clusterId: cluster(7), status: "ACTIVE", health: "HEALTHY", role: i === 11_999 ? "rare" : null, zone: null, metadata: null };
+    return {
+      id: node(n),
+      projectId: project(1),
+      clusterId: cluster(7),
+      status: "ACTIVE",
+      health: "HEALTHY",
+      role: i === 11_999 ? "rare" : null,
+      zone: null,
+      metadata: null,
+    };
   });
   await insert(crowd);
   await sql`analyze`.execute(db);
@@ -187,7 +198,11 @@ describe("listNodes", () => {
 async function explain(act: () => Promise<unknown>): Promise<{ rows: number }> {
   const read = async (): Promise<number> => {
     await sql`select pg_stat_force_next_flush()`.execute(database.db);
-    const { rows } = await sql<{ n: bigint }>`select coalesce(idx_tup_fetch, 0) + seq_tup_read as n from pg_stat_user_tables where schemaname = 'muster' and relname = 'node'`.execute(database.db);
+    const { rows } = await sql<{
+      n: bigint;
+    }>`select coalesce(idx_tup_fetch, 0) + seq_tup_read as n from pg_stat_user_tables where schemaname = 'muster' and relname = 'node'`.execute(
+      database.db,
+    );
     return Number(rows[0]?.n ?? 0);
   };
   const before = await read();
