@@ -105,7 +105,7 @@ export async function summarizePatients(
            count(*) filter (where not certain) as doubtful,
            min(remedy_at) filter (where remedy_at > ${now}::timestamptz) as next_at
       from (select remedy_at, certain from muster.notable
-             where cluster_id = ${clusterId} and status = ${nodeStatusCodec.code("ERROR")} and remedy_at is not null limit 10000) p`.execute(db);
+             where cluster_id = ${clusterId} and status = ${nodeStatusCodec.code("ERROR")} and remedy_at is not null order by node_id limit 10000) p`.execute(db);
   const row = rows[0];
   return { waiting: Number(row?.waiting ?? 0), certain: Number(row?.certain ?? 0), doubtful: Number(row?.doubtful ?? 0), nextAt: row?.next_at ?? null };
 }

@@ -17,6 +17,8 @@ export interface TestDatabase {
   readonly superuserUrl: string;
   readonly name: string;
   readonly db: Database;
+  /** Gathers statistics of all tables, as autovacuum would after a while. */
+  analyze(): Promise<void>;
   /** What the other connections to it are called, besides those of `db`. */
   connections(): Promise<string[]>;
   /** Ends the pool and removes the database, unless a test failed. */
@@ -43,6 +45,9 @@ export async function createTestDatabase(options: TestDatabaseOptions = {}): Pro
     superuserUrl,
     name,
     db,
+    analyze: async () => {
+      await sql`vacuum analyze`.execute(db);
+    },
     connections: async () => {
       const { rows } = await sql<{ name: string }>`
         /* test.connections */ select application_name as name from pg_stat_activity

@@ -1,0 +1,101 @@
+/** A driver in the test's hand: every call waits until the test answers it. It keeps books of what was asked, under which epoch and fence. */
+import type { NodeId } from "../../src/core/ids.ts";
+import type { CallContext, Driver, DriverError, DriverNode, Inspection, Made, NodeAddress, Outcome, ProbePlan } from "../../src/drivers/driver.ts";
+
+export type HandVerb = "create" | "delete" | "inspect";
+
+export interface HandCall {
+  readonly verb: HandVerb;
+  readonly nodeId: NodeId;
+  readonly epoch: number;
+  readonly physicalId: string | null;
+  readonly fence: bigint;
+  readonly attempt: number;
+  /** Set once the worker has let go of it. */
+  aborted: boolean;
+}
+
+type Answer = "well" | DriverError;
+
+export interface Hand {
+  readonly driver: Driver;
+  readonly calls: readonly HandCall[];
+  of(verb: HandVerb): readonly HandCall[];
+  /** From now on calls of this kind are answered at once; those that wait, now. */
+  open(verb: HandVerb, answer?: Answer): void;
+  /** From now on calls of this kind wait. */
+  close(verb: HandVerb): void;
+}
+
+export interface HandOptions {
+  readonly probe?: ProbePlan;
+  readonly addresses?: readonly NodeAddress[];
+}
+
+export function handDriver(options: HandOptions = {}): Hand {
+  const calls: HandCall[] = [];
+  const answers = new Map<HandVerb, Answer>();
+  let waiting: { readonly verb: HandVerb; readonly resolve: () => void }[] = [];
+
+  /** The answer to one call; null: the worker let go of it first. */
+  const answerTo = (verb: HandVerb, signal: AbortSignal): Promise<Answer | null> => {
+    const known = answers.get(verb);
+    if (known !== undefined) return Promise.resolve(known);
+    return new Promise((resolve) => {
+      waiting.push({ verb, resolve: () => resolve(answers.get(verb) ?? "well") });
+      signal.addEventListener("abort", () => resolve(null), { once: true });
+      if (signal.aborted) resolve(null);
+    });
+  };
+
+  async function* carryOut<T>(verb: HandVerb, nodes: readonly DriverNode[], context: CallContext, value: (node: DriverNode) => T): AsyncGenerator<Outcome<T>> {
+    const asked = nodes.map((node): HandCall => {
+      const { id: nodeId, epoch, physicalId, attempt } = node;
+      return { verb, nodeId, epoch, physicalId, fence: context.fence(node), attempt, aborted: false };
+    });
+    calls.push(...asked);
+    const answer = await answerTo(verb, context.signal);
+    for (const [i, node] of nodes.entries()) {
+      const call = asked[i];
+      if (answer === null && call !== undefined) call.aborted = true;
+      if (answer === null) yield { nodeId: node.id, ok: false, error: { class: "unknown", code: "ABORTED", message: "let go of" } };
+      else if (answer === "well") yield { nodeId: node.id, ok: true, value: value(node) };
+      else yield { nodeId: node.id, ok: false, error: answer };
+    }
+  }
+
+  const made = (node: DriverNode): Made => ({ physicalId: `hand-${node.id}-${node.epoch}`, addresses: options.addresses ?? [], placement: null, checkAfterMs: null });
+  const driver: Driver = {
+    type: "hand",
+    version: "1",
+    description: "Members that a test makes by hand.",
+    idempotency: "keyed",
+    hostBound: false,
+    batchSize: 100,
+    maxCallsInFlight: 8,
+    timeoutMs: () => 60_000,
+    specSchema: { type: "object" },
+    updatesInPlace: [],
+    operations: [],
+    parseSpec: (spec) => ({ spec, issues: [] }),
+    probePlan: () => options.probe ?? null,
+    create: (nodes, context) => carryOut("create", nodes, context, made),
+    delete: (nodes, context) => carryOut("delete", nodes, context, () => null),
+    inspect: (nodes, context) => carryOut("inspect", nodes, context, (node): Inspection => ({ presence: "running", made: made(node) })),
+  };
+  return {
+    driver,
+    calls,
+    of: (verb) => calls.filter((call) => call.verb === verb),
+    open: (verb, answer = "well") => {
+      answers.set(verb, answer);
+      const now = waiting.filter((each) => each.verb === verb);
+      waiting = waiting.filter((each) => each.verb !== verb);
+      for (const { resolve } of now) resolve();
+    },
+    close: (verb) => {
+      answers.delete(verb);
+    },
+  };
+}
+
