@@ -70,7 +70,11 @@ export async function follow({ url, token, after, signal, onEvent }: FollowOptio
         error: () => resolve(),
         complete: () => resolve(),
       });
-      signal.addEventListener("abort", () => (subscription.unsubscribe(), resolve()), { once: true });
+      const leave = (): void => {
+        subscription.unsubscribe();
+        resolve();
+      };
+      signal.addEventListener("abort", leave, { once: true });
     });
     if (!signal.aborted) await pause(attempt, signal);
   }

@@ -53,7 +53,11 @@ export async function follow({ url, token, after, signal, onEvent }: FollowOptio
           }
           if (error !== undefined || !hasNext) resolve();
         });
-      signal.addEventListener("abort", () => (unsubscribe(), resolve()), { once: true });
+      const leave = (): void => {
+        unsubscribe();
+        resolve();
+      };
+      signal.addEventListener("abort", leave, { once: true });
     });
     if (!signal.aborted) await pause(attempt, signal);
   }
