@@ -30,6 +30,7 @@ function caretaker(maxLogBytes = 65_536): { rounds(count: number): Promise<void>
     incarnation: options.hostIncarnation,
     table: createProcessTable(options.timers),
     hostName: null,
+    watchFolder: () => ({ close: () => undefined }),
     tools: { sh: "", env: "", setsid: "" },
     settleMs: 0,
     sweepMs: 0,

@@ -72,6 +72,15 @@ describe("watch", () => {
     expect(seen[0]?.message).toBe("exit code 143 (SIGTERM); it printed nothing");
   });
 
+  test("the system has no notifications left → looked for instead, as long as need be", async () => {
+    const watchFolder = (): never => {
+      throw new Error("ENOSPC: no more watches");
+    };
+    const seen = watched(folder.another({ sweepMs: 3_600_000, watchFolder }));
+    process.kill(await started(folder.node(sleeperSpec)), "SIGKILL");
+    await until(() => seen.length > 0, "the death is told");
+  });
+
   test("kill -9 of its whole group, SIGINT, an exit of its own → told with the code", async () => {
     const seen = watched(folder.driver);
     const group = folder.node(shellSpec("sleep 1000 & wait"));

@@ -2,6 +2,7 @@
  * `process`: members are real processes of this machine, in a session of their own, that live on when Muster's do not. What is known of
  * them lies in a folder that all workers of the host share (`state.ts`); how one is started is `shim.ts`.
  */
+import { watch } from "node:fs";
 import type { Driver, DriverDeps } from "../driver.ts";
 import { createCaretaker } from "./caretaker.ts";
 import { closeInherited } from "./descriptors.ts";
@@ -14,7 +15,7 @@ import { openState } from "./state.ts";
 import { stopEverything } from "./stop.ts";
 import { findTool } from "./tool.ts";
 import { watchExits } from "./watch.ts";
-import type { BaseEnvironment, ProcessWorld } from "./world.ts";
+import type { BaseEnvironment, ProcessWorld, WatchFolder } from "./world.ts";
 
 /** Beyond a member's grace: starting and killing on a slow machine, ms. */
 const slackMs = 20_000;
@@ -33,6 +34,8 @@ export interface ProcessOptions extends DriverDeps {
   /** A member that ends within so many ms of its start was not made. */
   readonly settleMs?: number;
   readonly sweepMs?: number;
+  /** Else the kernel's notifications. */
+  readonly watchFolder?: WatchFolder;
   /** A member's log is cut when it has grown to this; as much again is kept of what was before. */
   readonly maxLogBytes?: number;
 }
@@ -76,6 +79,11 @@ export async function stopAllMembers(options: ProcessOptions, signal: AbortSigna
   return stopEverything(worldOf(options), signal);
 }
 
+const kernelWatch: WatchFolder = (path, onFile, onError) =>
+  watch(path, { persistent: false }, (_event, file) => {
+    if (file !== null) onFile(file);
+  }).on("error", onError);
+
 function worldOf(options: ProcessOptions): ProcessWorld {
   const tool = (name: string): string => {
     const path = findTool(name, options.environment.PATH);
@@ -90,6 +98,7 @@ function worldOf(options: ProcessOptions): ProcessWorld {
     state: openState(options.dataDir),
     incarnation: options.hostIncarnation,
     table: createProcessTable(options.timers),
+    watchFolder: options.watchFolder ?? kernelWatch,
     hostName: options.hostName ?? null,
     environment: options.environment,
     cwd: options.cwd,

@@ -4,7 +4,6 @@
  * A death is told anew, ever more rarely, until the epoch is deleted: the first telling may come before Muster has written down that the
  * member was made, or reach a worker that does not own it.
  */
-import { watch } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { NodeId } from "../../core/ids.ts";
@@ -13,11 +12,14 @@ import { errorOf } from "../outcome-stream.ts";
 import type { Caretaker } from "./caretaker.ts";
 import { endingOf } from "./ending.ts";
 import { exitOf, isGone, listIfThere, readExit } from "./state.ts";
-import type { ProcessWorld } from "./world.ts";
+import type { FolderWatch, ProcessWorld } from "./world.ts";
 
 /** A death is told again after so long, then after twice that, and so on up to the second. */
 const firstRepeatMs = 500;
 const slowestRepeatMs = 60_000;
+
+/** How often exits are looked for where the kernel does not tell of them, ms. */
+const askMs = 50;
 
 interface Told {
   nextAtMs: number;
@@ -29,32 +31,54 @@ export async function* watchExits(world: ProcessWorld, caretaker: Caretaker, sig
   const dirty = new Set<string>();
   let wake = new AbortController();
   const nudge = (): void => wake.abort();
-  const watcher = watch(world.state.exits, { persistent: false }, (_event, file) => {
-    if (file !== null) dirty.add(file);
+  const notifier = notifierOf(world, (file) => {
+    dirty.add(file);
     nudge();
   });
-  // Without notifications the sweep alone still sees everything, only later.
-  watcher.on("error", (error) => world.logger.warn({ error: error.message }, "exits are no longer notified, only swept"));
+  // Beside the loop below: nobody's death waits until all the others have been looked at.
+  const over = new AbortController();
+  const found = (files: readonly string[]): void => {
+    for (const file of files) dirty.add(file);
+    nudge();
+  };
+  const looking = [again(world, world.sweepMs, over.signal, async () => found(await sweep(world, caretaker)))];
+  // A machine that has no notifications left is asked instead.
+  if (notifier === null) looking.push(again(world, askMs, over.signal, async () => found(await listExits(world))));
   signal.addEventListener("abort", nudge, { once: true });
-  let sweepAtMs = 0;
   try {
     while (!signal.aborted) {
-      if (world.clock.monotonicMs() >= sweepAtMs) {
-        for (const file of await sweep(world, caretaker)) if (isDue(told, file, world.clock.monotonicMs())) dirty.add(file);
-        sweepAtMs = world.clock.monotonicMs() + world.sweepMs;
-      }
       const files = [...dirty];
       dirty.clear();
       const seen = (await Promise.all(files.map((file) => observationOf(world, told, file)))).filter((each) => each !== null);
       if (seen.length > 0) yield seen;
-      if (dirty.size > 0) continue;
-      await world.timers.wait(nextLookMs(told, sweepAtMs, world.clock.monotonicMs()), wake.signal);
+      if (dirty.size === 0) await world.timers.wait(nextRepeatMs(told, world.clock.monotonicMs()), wake.signal);
       for (const [file, { nextAtMs }] of told) if (nextAtMs <= world.clock.monotonicMs()) dirty.add(file);
       if (!signal.aborted) wake = new AbortController();
     }
   } finally {
-    watcher.close();
+    notifier?.close();
     signal.removeEventListener("abort", nudge);
+    over.abort();
+    await Promise.all(looking);
+  }
+}
+
+/** The kernel's word on every file that is written among the exits; null: there is none to be had. */
+function notifierOf(world: ProcessWorld, onFile: (file: string) => void): FolderWatch | null {
+  try {
+    return world.watchFolder(world.state.exits, onFile, (error) => {
+      world.logger.warn({ error: error.message }, "exits are not notified any more; the sweep finds them");
+    });
+  } catch (error) {
+    world.logger.warn({ error: errorOf(error).message }, "exits are not notified on this machine; they are looked for many times a second");
+    return null;
+  }
+}
+
+async function again(world: ProcessWorld, everyMs: number, signal: AbortSignal, look: () => Promise<void>): Promise<void> {
+  while (!signal.aborted) {
+    await look();
+    await world.timers.wait(everyMs, signal);
   }
 }
 
@@ -65,7 +89,16 @@ async function sweep(world: ProcessWorld, caretaker: Caretaker): Promise<readonl
   } catch (error) {
     world.logger.warn({ error: errorOf(error).message }, "looking after the members' folder failed; it is tried again");
   }
-  return listIfThere(world.state.exits);
+  return listExits(world);
+}
+
+async function listExits(world: ProcessWorld): Promise<readonly string[]> {
+  try {
+    return await listIfThere(world.state.exits);
+  } catch (error) {
+    world.logger.warn({ error: errorOf(error).message }, "the folder of exits cannot be read; it is tried again");
+    return [];
+  }
 }
 
 function isDue(told: ReadonlyMap<string, Told>, file: string, now: number): boolean {
@@ -73,8 +106,8 @@ function isDue(told: ReadonlyMap<string, Told>, file: string, now: number): bool
   return before === undefined || before.nextAtMs <= now;
 }
 
-function nextLookMs(told: ReadonlyMap<string, Told>, sweepAtMs: number, now: number): number {
-  let next = sweepAtMs;
+function nextRepeatMs(told: ReadonlyMap<string, Told>, now: number): number {
+  let next = now + slowestRepeatMs;
   for (const { nextAtMs } of told.values()) next = Math.min(next, nextAtMs);
   return Math.max(1, next - now);
 }

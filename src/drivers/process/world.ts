@@ -14,10 +14,18 @@ export interface BaseEnvironment {
   readonly TMPDIR?: string | undefined;
 }
 
+export interface FolderWatch {
+  close(): void;
+}
+
+/** Tells of every file that is written in a folder. Throws, or tells `onError`, where the system has no more of these to give. */
+export type WatchFolder = (path: string, onFile: (file: string) => void, onError: (error: Error) => void) => FolderWatch;
+
 export interface ProcessWorld extends DriverDeps {
   readonly state: StateFolder;
   readonly incarnation: string;
   readonly table: ProcessTable;
+  readonly watchFolder: WatchFolder;
   readonly hostName: string | null;
   readonly environment: BaseEnvironment;
   /** Where members run whose spec does not say. */
