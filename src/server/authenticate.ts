@@ -37,7 +37,7 @@ export interface TokenSource {
 }
 
 /** Half of the second within which a revocation must be felt; the other half is the live connections' turn. */
-const goodForMs = 500;
+export const goodForMs = 500;
 /** A refused token stays refused: it cannot be un-revoked, and nobody mints the one that was guessed. */
 const badForMs = 10_000;
 const tokensKept = 10_000;

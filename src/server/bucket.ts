@@ -37,7 +37,7 @@ export class Buckets {
 
   private waitOf(bucket: Level): number {
     // A hair below one is one: the level is a sum of fractions.
-    return bucket.level >= 1 - 1e-9 ? 0 : Math.max(1, Math.ceil((1 - bucket.level) / this.perMs));
+    return bucket.level >= 1 - 1e-9 ? 0 : Math.max(1, Math.ceil((1 - bucket.level) / this.perMs - 1e-6));
   }
 
   private refill(key: string): Level {

@@ -13,7 +13,7 @@ import type { ContextFor } from "./api-context.ts";
 import type { Authenticator } from "./authenticate.ts";
 import { Buckets } from "./bucket.ts";
 import { type EndpointOptions, isProbe, send, serveEndpoint } from "./endpoint.ts";
-import type { Exchange } from "./exchange.ts";
+import { type Exchange, ended } from "./exchange.ts";
 import { Graphiql, graphiqlPath } from "./graphiql.ts";
 import { Masker } from "./masking.ts";
 import { type Metrics, methodLabel } from "./metrics.ts";
@@ -130,10 +130,10 @@ class Door {
     this.stopping.abort();
     const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
     // Streams break off: their clients come back with their last cursor. Plain requests may finish.
-    for (const exchange of this.underway) if (exchange.transport === "sse") exchange.abort.abort();
+    for (const exchange of this.underway) if (exchange.transport === "sse") exchange.abort.abort(ended);
     await this.sockets.close();
     await this.drain(closed);
-    for (const exchange of this.underway) exchange.abort.abort();
+    for (const exchange of this.underway) exchange.abort.abort(ended);
     this.server.closeAllConnections();
     await closed;
     await this.yoga.dispose();
@@ -192,9 +192,10 @@ class Door {
     this.underway.add(exchange);
     response.once("close", () => {
       this.underway.delete(exchange);
-      exchange.abort.abort();
+      // An answer that was sent whole has nobody left to tell; a stream's end is noted by its signal.
+      if (transport === "sse" || !response.writableFinished) exchange.abort.abort(ended);
     });
-    await this.yoga(request, response, { exchange });
+    await this.yoga(request, response, { exchange, incoming: request });
   }
 
   /** Host and origin, before anything else is looked at. */

@@ -2,6 +2,7 @@
  * One request as every plugin sees it: an HTTP request, or one operation of a WebSocket. It is made before anything is known of
  * the caller and travels in yoga's server context.
  */
+import type { IncomingMessage } from "node:http";
 import type { Principal } from "../core/principal.ts";
 
 export type Transport = "http" | "sse" | "ws";
@@ -21,4 +22,9 @@ export interface Exchange {
 /** What yoga carries along; resolvers get it beside the API's own context. */
 export interface ServerContext {
   readonly exchange: Exchange;
+  /** The HTTP request itself, whose body has not been read; null on a WebSocket. */
+  readonly incoming: IncomingMessage | null;
 }
+
+/** Why an exchange is over when nothing went wrong. One for all: a reason of its own for each would cost a stack trace. */
+export const ended: Error = new Error("the request has ended");

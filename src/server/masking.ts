@@ -6,6 +6,7 @@
 import { GraphQLError, type GraphQLFormattedError } from "graphql";
 import { isProblem, operationalProblem } from "../api/problem.ts";
 import type { Logger } from "../core/runtime.ts";
+import { ended } from "./exchange.ts";
 
 /** Extensions that are messages to yoga or to the log, never to a client. */
 const inner: ReadonlySet<string> = new Set(["http", "unexpected", "originalError", "requestId", "stacktrace"]);
@@ -57,6 +58,10 @@ interface Shown {
 /** What a client may see of an error, or null for a bug. */
 function classify(error: unknown): Shown | null {
   const cause = rootCause(error);
+  // Its client has left, or was told already: what still stumbles over that is no bug.
+  if (cause === ended || (cause instanceof Error && cause.name === "AbortError")) {
+    return { message: "The request has been ended.", extensions: { code: "UNAVAILABLE" } };
+  }
   const known = isProblem(error) ? error : isProblem(cause) ? cause : operationalProblem(cause);
   if (known !== null && known.extensions["code"] !== "INTERNAL_SERVER_ERROR") return { message: known.message, extensions: visible(known) };
   return cause instanceof GraphQLError && isClients(error instanceof GraphQLError ? error : cause, cause)

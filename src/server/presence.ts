@@ -8,7 +8,8 @@ import type { Logger, Timers } from "../core/runtime.ts";
 import { isAbsence } from "../store/failure.ts";
 import type { Authenticator } from "./authenticate.ts";
 
-const checkEveryMs = 400;
+/** With what an authenticator remembers (`goodForMs`) this stays within the second in which a revocation must be felt. */
+export const checkEveryMs = 400;
 
 export class Presence {
   private readonly byToken = new Map<TokenId, Set<() => void>>();

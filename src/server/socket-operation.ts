@@ -10,7 +10,7 @@ import type { Principal } from "../core/principal.ts";
 import type { Logger, Runtime } from "../core/runtime.ts";
 import { tooManyRequests } from "./auth.ts";
 import type { Buckets } from "./bucket.ts";
-import type { Exchange } from "./exchange.ts";
+import { type Exchange, ended } from "./exchange.ts";
 import { type Masker, wireError } from "./masking.ts";
 import { type Metrics, noteStream } from "./metrics.ts";
 import { PacedStream } from "./paced-stream.ts";
@@ -102,7 +102,7 @@ export class SocketOperations {
       );
     }
     try {
-      const enveloped = this.options.yoga.getEnveloped({ exchange, params: payload });
+      const enveloped = this.options.yoga.getEnveloped({ exchange, incoming: null, params: payload });
       const document: DocumentNode = enveloped.parse(payload.query);
       const errors = enveloped.validate(enveloped.schema, document);
       if (errors.length > 0) return refuse(...errors);
@@ -141,12 +141,12 @@ export class SocketOperations {
     const exchange = socket.exchanges.get(id);
     if (Symbol.asyncIterator in result) {
       const { metrics } = this.options;
-      const ended = noteStream(metrics, "ws");
-      exchange?.abort.signal.addEventListener("abort", ended, { once: true });
+      const gone = noteStream(metrics, "ws");
+      exchange?.abort.signal.addEventListener("abort", gone, { once: true });
       return new PacedStream(
         result,
         () => metrics.frames.inc({ transport: "ws" }),
-        () => exchange?.abort.abort(),
+        () => exchange?.abort.abort(ended),
       );
     }
     // What was refused before anything ran is an `error` message; a `next` would promise data.
@@ -165,7 +165,7 @@ export class SocketOperations {
 
 /** The operation has ended, whoever ended it: nothing may go on working for it. */
 function finish(socket: SocketState, id: string): void {
-  socket.exchanges.get(id)?.abort.abort();
+  socket.exchanges.get(id)?.abort.abort(ended);
   socket.exchanges.delete(id);
 }
 

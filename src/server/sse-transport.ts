@@ -3,7 +3,7 @@ import { getOperationAST } from "graphql";
 import type { Plugin } from "graphql-yoga";
 import { problem } from "../api/problem.ts";
 import type { Timers } from "../core/runtime.ts";
-import type { ServerContext } from "./exchange.ts";
+import { ended, type ServerContext } from "./exchange.ts";
 import type { Masker } from "./masking.ts";
 import { type Metrics, noteStream } from "./metrics.ts";
 import type { Presence } from "./presence.ts";
@@ -29,12 +29,12 @@ export function useServerSentEvents(options: SseTransportOptions): Plugin<Server
         setResultAndStopExecution({ errors: [problem("RATE_LIMITED", "This token has too many streams open.", { retryAfterMs: 1_000 })] });
         return;
       }
-      const ended = noteStream(options.metrics, "sse");
+      const gone = noteStream(options.metrics, "sse");
       exchange.abort.signal.addEventListener(
         "abort",
         () => {
           left();
-          ended();
+          gone();
         },
         { once: true },
       );
@@ -68,7 +68,7 @@ export function useServerSentEvents(options: SseTransportOptions): Plugin<Server
             if (frame.done === true) controller.close();
             else controller.enqueue(encoder.encode(frame.value));
           },
-          cancel: () => exchange.abort.abort(),
+          cancel: () => exchange.abort.abort(ended),
         });
         return new fetchAPI.Response(body, { status: 200, headers: streamHeaders });
       }, "text/event-stream");

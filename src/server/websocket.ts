@@ -12,6 +12,7 @@ import { type WebSocket, WebSocketServer } from "ws";
 import { operationalProblem } from "../api/problem.ts";
 import { tooManyFailures } from "./auth.ts";
 import type { Authenticator, Login } from "./authenticate.ts";
+import { ended } from "./exchange.ts";
 import type { Presence } from "./presence.ts";
 import { type OperationOptions, SocketOperations, type SocketState } from "./socket-operation.ts";
 import { SocketSender } from "./socket-sender.ts";
@@ -87,8 +88,8 @@ export class WebSocketDoor {
     const { metrics, limits, logger } = this.options;
     metrics.sockets.inc();
     const sender = new SocketSender(socket, limits.streamBytes);
-    const ended = new AbortController();
-    void this.ping(socket, sender, ended.signal);
+    const pinging = new AbortController();
+    void this.ping(socket, sender, pinging.signal);
     const closed = this.protocol.opened(
       {
         protocol: socket.protocol,
@@ -111,10 +112,10 @@ export class WebSocketDoor {
     // A broken connection: `close` follows.
     socket.on("error", () => undefined);
     socket.once("close", (code, reason) => {
-      ended.abort();
+      pinging.abort();
       metrics.sockets.dec();
       connection.left?.();
-      for (const exchange of connection.exchanges.values()) exchange.abort.abort();
+      for (const exchange of connection.exchanges.values()) exchange.abort.abort(ended);
       void Promise.resolve(closed(code, String(reason))).catch(() => undefined);
     });
   }

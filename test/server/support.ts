@@ -13,12 +13,15 @@ import { hashTokenSecret, mintTokenSecret } from "../../src/store/token.ts";
 export interface TestRuntime extends Runtime {
   /** Moves the clock; timers stay real. */
   advance(ms: number): void;
+  /** From here on the clock moves by `advance` alone. */
+  freeze(): void;
 }
 
 export function testRuntime(): TestRuntime {
   let offset = 0;
+  let frozenAt: number | null = null;
   return {
-    clock: { monotonicMs: () => performance.now() + offset, wallMs: () => Date.now() + offset },
+    clock: { monotonicMs: () => (frozenAt ?? performance.now()) + offset, wallMs: () => Date.now() + offset },
     timers: {
       wait: (ms, signal) =>
         new Promise((resolve) => {
@@ -35,6 +38,9 @@ export function testRuntime(): TestRuntime {
     entropy: { uuid: () => randomUUID(), bytes: (count) => randomBytes(count), fraction: () => 0.5 },
     advance: (ms) => {
       offset += ms;
+    },
+    freeze: () => {
+      frozenAt = performance.now();
     },
   };
 }

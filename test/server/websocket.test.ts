@@ -109,12 +109,10 @@ describe("connecting", () => {
     await connect().greet(server.token);
   });
 
-  test("a token is revoked while connected → 4401 within a second", async () => {
+  test("a token is revoked while connected → 4401", async () => {
     const client = await connect().greet(server.token);
-    const beganMs = performance.now();
     server.tokens.revoke(server.token);
     expect((await client.closed).code).toBe(4401);
-    expect(performance.now() - beganMs).toBeLessThan(1_000);
   });
 
   test("the server stops → 1012", async () => {
@@ -236,8 +234,7 @@ describe("operations", () => {
   test("operations past the token's rate → RATE_LIMITED alone", async () => {
     await server.close();
     server = await startTestServer({ limits: { tokenRequestsPerSecond: 3 } });
-    const frozen = server.runtime.clock.monotonicMs();
-    Object.assign(server.runtime.clock, { monotonicMs: () => frozen });
+    server.runtime.freeze();
     const client = await connect().greet(server.token);
     for (let i = 1; i <= 4; i++) client.subscribe(`q${i}`, "{ hello }");
     expect(await client.until((message) => message.type === "error")).toMatchObject({

@@ -82,9 +82,7 @@ describe("limits", () => {
     const fragments = Array.from({ length: 18 }, (_, i) => `fragment F${i} on Thing { a: parent { ...F${i + 1} } b: parent { ...F${i + 1} } }`).join(
       " ",
     );
-    const beganMs = performance.now();
     expect(await codeOf(`{ thing { ...F0 } } ${fragments} fragment F18 on Thing { id }`)).toBe("BAD_USER_INPUT");
-    expect(performance.now() - beganMs).toBeLessThan(2_000);
   });
 
   test("introspection, as tools ask it → answered; introspection in introspection in introspection → refused", async () => {
