@@ -61,7 +61,7 @@ export async function readPages(db: Database, request: PageRequest): Promise<Pag
   const { keys, size, ledger, mostRows } = request;
   const start = await walkStart(db, request);
   const share = Math.ceil(mostRows / Math.max(1, keys.ids.length));
-  let limit = Math.max(slack, Math.min(size + slack, share));
+  let limit = Math.min(size + slack, share);
   let reach = Math.max(limit, share);
   for (let round = 1; ; round++) {
     const scan: Scan = { filter: request.filter, keys, direction: request.direction, from: start.from, limit, reach };

@@ -1,9 +1,9 @@
 import { sql } from "kysely";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { appendEvents } from "../../src/store/ledger-write.ts";
 import { ensureLedger, readLedger } from "../../src/store/ledger.ts";
 import { positionMarkers, takeLead } from "../../src/store/ledger-sequence.ts";
+import { appendEvents } from "../../src/store/ledger-write.ts";
 import { namesOf, openStage, type Stage, settled } from "../live/stage.ts";
 
 let stage: Stage;
@@ -33,7 +33,9 @@ async function heldOpen(label: string): Promise<{ batch: Promise<void>; commit()
 }
 
 const positions = async (): Promise<{ position: bigint; late: boolean }[]> => {
-  const { rows } = await sql<{ position: bigint; late: boolean }>`select position, late from muster.position order by position`.execute(stage.database.db);
+  const { rows } = await sql<{ position: bigint; late: boolean }>`select position, late from muster.position order by position`.execute(
+    stage.database.db,
+  );
   return rows;
 };
 
@@ -84,6 +86,24 @@ describe("sequencer", () => {
     await session.close();
     await stranger.query("rollback");
     await stranger.end();
+  });
+
+  test("a number that was passed over and comes a moment later: found by name, without a look at what lies below", async () => {
+    const session = await stage.openSession();
+    const { epoch } = await takeLead(session);
+    const first = await heldOpen("first");
+    await stage.write(1, 1, "second");
+    const ticked = await positionMarkers(session, { epoch, above: 0n, missing: [], limit: 10 });
+    if (ticked === null || ticked === "fenced") throw new Error("nothing had a position given");
+    expect(ticked.batches).toEqual([2n]);
+    await first.commit();
+    expect(await positionMarkers(session, { epoch, above: ticked.topBatch, missing: [], limit: 10 })).toBeNull();
+    expect(await positionMarkers(session, { epoch, above: ticked.topBatch, missing: [1n], limit: 10 })).toMatchObject({
+      position: 2n,
+      topBatch: 2n,
+      batches: [1n],
+    });
+    await session.close();
   });
 
   test("two candidates, the leader's session killed again and again under load → one order, every event once, epochs only grow", async () => {

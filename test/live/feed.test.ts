@@ -8,6 +8,7 @@ import { LiveError } from "../../src/live/live-error.ts";
 import { readLedger } from "../../src/store/ledger.ts";
 import type { LedgerEvent, LedgerFilter } from "../../src/store/ledger-event.ts";
 import { dropExpired, ensurePartitions } from "../../src/store/ledger-partition.ts";
+import type { Session } from "../../src/store/session.ts";
 import { namesOf, openStage, readUntil, type Stage, settled } from "./stage.ts";
 
 let stage: Stage;
@@ -255,13 +256,32 @@ describe("a stream's cursor", () => {
   });
 
   test("ahead of this process's tail, given by another process → taken, nothing twice", async () => {
-    const feed = await stage.startFeed();
-    await stage.write(1, 2, "one");
+    let release = (): void => undefined;
+    let gate = Promise.resolve();
+    const through = (session: Session): Session => ({
+      ...session,
+      query: async <Row>(text: string, values?: readonly unknown[]) => {
+        if (text.includes("ledger.tail")) await gate;
+        return session.query<Row>(text, values);
+      },
+    });
+    const feed = await stage.startFeed({ through });
+    await stage.until("it follows the ledger", () => feed.ready);
+    gate = new Promise((resolve) => {
+      release = resolve;
+    });
+    const behind = feed.cursor();
+    await stage.write(1, 3, "one");
     await stage.until("one has its position", () => settled(stage));
     const [, second] = await stage.history();
-    const reading = readUntil(follow(feed, second?.cursor ?? null), (events) => events.length >= 1);
+    const stream = follow(feed, second?.cursor ?? null)[Symbol.asyncIterator]();
+    expect(namesOf((await stream.next()).value ?? [])).toEqual(["one-3"]);
+    const next = stream.next();
+    await stage.until("it waits for the tail", () => feed.stats().subscribers === 1);
+    expect(feed.cursor()).toEqual(behind);
+    release();
     await stage.write(1, 1, "two");
-    expect(namesOf(await reading)).toEqual(["two-1"]);
+    expect(namesOf((await next).value ?? [])).toEqual(["two-1"]);
   });
 
   test("older than retention → CURSOR_EXPIRED, and from the oldest on everything there is", async () => {

@@ -3,7 +3,6 @@ import { sql } from "kysely";
 import type { LedgerCursor } from "../../src/core/cursor.ts";
 import { brandId, type ClusterId, type ProjectId } from "../../src/core/ids.ts";
 import { defaultLimits, type Limits } from "../../src/core/limits.ts";
-import type { Runtime } from "../../src/core/runtime.ts";
 import { startSequencer } from "../../src/engine/sequencer.ts";
 import { type Feed, startFeed } from "../../src/live/feed.ts";
 import { realRuntime } from "../../src/main/runtime.ts";
@@ -25,12 +24,18 @@ export interface Stage {
   write(cluster: number, count: number, label: string): Promise<void>;
   openSession(name?: string): Promise<Session>;
   startSequencer(): { stop(): Promise<void> };
-  startFeed(options?: { limits?: Partial<Limits>; runtime?: Runtime; url?: string }): Promise<Feed>;
+  startFeed(options?: FeedOptions): Promise<Feed>;
   /** All that the ledger holds for the filter, by its own reading. */
   history(filter?: LedgerFilter, after?: LedgerCursor | null): Promise<LedgerEvent[]>;
   /** Resolves when `look` is true, asked again after whatever the ledger tells. */
   until(what: string, look: () => Promise<boolean> | boolean): Promise<void>;
   end(): Promise<void>;
+}
+
+export interface FeedOptions {
+  readonly limits?: Partial<Limits>;
+  /** What stands between the feed and its session. */
+  readonly through?: (session: Session) => Session;
 }
 
 /** How long a test waits for what it waits for, ms. */
@@ -70,10 +75,10 @@ export async function openStage(): Promise<Stage> {
       open.push(sequencer);
       return sequencer;
     },
-    startFeed: async ({ limits = {}, runtime: own = runtime, url = database.url } = {}) => {
+    startFeed: async ({ limits = {}, through = (session: Session): Session => session } = {}) => {
       const feed = await startFeed({
-        store: { ...store, runtime: own },
-        openSession: () => openSession({ url, applicationName: "test feed" }),
+        store,
+        openSession: async () => through(await openOne("test feed")),
         logger: log,
         limits: { ...defaultLimits, ...limits },
       });
