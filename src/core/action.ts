@@ -1,6 +1,7 @@
 /** The action's state machine: what somebody asked for, and what became of it. */
-import { codec } from "./code.ts";
+
 import type { Facet } from "./cluster.ts";
+import { codec } from "./code.ts";
 
 export const actionStatuses = ["PENDING", "WAITING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", "SUPERSEDED"] as const;
 export type ActionStatus = (typeof actionStatuses)[number];
@@ -122,7 +123,10 @@ export const actionCauseCodec = codec("action cause", actionCauseCodes);
 /** The cluster's running totals by which an action's progress is counted. Stored: frozen. */
 export const actionCounters = ["CREATED", "DELETED", "RECOVERED", "CHECKED"] as const;
 export type ActionCounter = (typeof actionCounters)[number];
-export const actionCounterCodec = codec("action counter", { CREATED: 1, DELETED: 2, RECOVERED: 3, CHECKED: 4 } as const satisfies Record<ActionCounter, number>);
+export const actionCounterCodec = codec("action counter", { CREATED: 1, DELETED: 2, RECOVERED: 3, CHECKED: 4 } as const satisfies Record<
+  ActionCounter,
+  number
+>);
 
 /** An action's goal beside where the cluster's running totals stand. */
 export interface ProgressFacts {

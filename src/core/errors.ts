@@ -11,14 +11,7 @@ export interface InputIssue {
   readonly message: string;
 }
 
-export type ConflictReason =
-  | "NAME_TAKEN"
-  | "GENERATION_CHANGED"
-  | "IN_USE"
-  | "ALREADY_FINISHED"
-  | "ALREADY_BOUND"
-  | "KEY_REUSED"
-  | "DELETING";
+export type ConflictReason = "NAME_TAKEN" | "GENERATION_CHANGED" | "IN_USE" | "ALREADY_FINISHED" | "ALREADY_BOUND" | "KEY_REUSED" | "DELETING";
 
 /** An object an error points at; the API turns it into a `Node`. */
 export type ObjectRef =
@@ -51,10 +44,6 @@ export type Refusal =
   | { readonly kind: "Unsupported"; readonly operation: string; readonly message: string; readonly path?: readonly string[] };
 
 export type Result<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly refusal: Refusal };
-
-export function accepted<T>(value: T): Result<T> {
-  return { ok: true, value };
-}
 
 export function refused(refusal: Refusal): { readonly ok: false; readonly refusal: Refusal } {
   return { ok: false, refusal };

@@ -9,7 +9,7 @@ export interface JsonObject {
 }
 
 const replacement = "\uFFFD";
-const unstorable = new RegExp("\\0|[\\uD800-\\uDBFF](?![\\uDC00-\\uDFFF])|(?<![\\uD800-\\uDBFF])[\\uDC00-\\uDFFF]", "g");
+const unstorable = /\0|[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g;
 
 /** Text that PostgreSQL can store: no NUL, no lone surrogate, at most `maxLength` UTF-16 units (the cut is marked with `…`). */
 export function safeText(text: string, maxLength = 2_000): string {

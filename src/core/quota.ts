@@ -21,7 +21,7 @@ export function quotaOf(stored: JsonObject): Quota {
   return { clusters: of("clusters"), nodes: of("nodes"), profiles: of("profiles"), tokens: of("tokens") };
 }
 
-export function isQuotaName(name: string): name is QuotaName {
+function isQuotaName(name: string): name is QuotaName {
   return Object.hasOwn(defaultQuota, name);
 }
 

@@ -52,8 +52,3 @@ export function isTimeout(error: unknown): boolean {
 export function violatedUnique(error: unknown): string | null {
   return error instanceof pg.DatabaseError && error.code === "23505" ? (error.constraint ?? "") : null;
 }
-
-/** The name of the foreign key that a statement violated, or null. */
-export function violatedForeignKey(error: unknown): string | null {
-  return error instanceof pg.DatabaseError && error.code === "23503" ? (error.constraint ?? "") : null;
-}

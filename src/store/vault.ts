@@ -68,7 +68,7 @@ function place(profileId: ProfileId, path: readonly string[]): string {
 }
 
 /** What readers see instead of a secret: equal within one profile exactly when the values are. */
-export function maskOf(vault: Vault, profileId: ProfileId, path: readonly string[], plain: Json): string {
+function maskOf(vault: Vault, profileId: ProfileId, path: readonly string[], plain: Json): string {
   return `hmac:${vault.hmac(`mask ${place(profileId, path)}`, canonicalJson(plain)).slice(0, 32)}`;
 }
 

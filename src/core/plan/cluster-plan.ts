@@ -73,7 +73,13 @@ export interface ClusterPlan<Id> {
   readonly brake: Brake;
   /** The generation that has settled with this pass, or what was observed before. */
   readonly observedGeneration: number;
-  readonly actions: readonly { readonly id: Id; readonly event: ActionEvent; readonly reason: string | null; readonly done: number; readonly failed: number }[];
+  readonly actions: readonly {
+    readonly id: Id;
+    readonly event: ActionEvent;
+    readonly reason: string | null;
+    readonly done: number;
+    readonly failed: number;
+  }[];
   /** ms since 1970; null: only when something changes. */
   readonly lookAgainAtMs: number | null;
 }
@@ -111,7 +117,12 @@ export function planCluster<Id>(wanted: Wanted, observed: Observed<Id>, nowMs: n
       reason: settled ? (active >= target ? "SETTLED" : "HEALING") : missing > 0 && !observed.placeable ? "NO_HOST" : "CONVERGING",
       message: `${active} of ${target} members are active`,
     },
-    { type: "AVAILABLE", holds: active >= wanted.minSize, reason: active >= wanted.minSize ? "ENOUGH" : "BELOW_MIN_SIZE", message: `${active} active, minSize ${wanted.minSize}` },
+    {
+      type: "AVAILABLE",
+      holds: active >= wanted.minSize,
+      reason: active >= wanted.minSize ? "ENOUGH" : "BELOW_MIN_SIZE",
+      message: `${active} active, minSize ${wanted.minSize}`,
+    },
     { type: "HEALING_PAUSED", holds: heldBack !== null, reason: heldBack?.reason ?? "NOT_PAUSED", message: heldBack?.message ?? null },
   ]);
   const actions = stepsOfActions(wanted, observed, settled, forget, nowMs);
@@ -139,7 +150,13 @@ export function planCluster<Id>(wanted: Wanted, observed: Observed<Id>, nowMs: n
   };
 }
 
-function stepsOfActions<Id>(wanted: Wanted, observed: Observed<Id>, settled: boolean, forget: boolean, nowMs: number): ClusterPlan<Id>["actions"][number][] {
+function stepsOfActions<Id>(
+  wanted: Wanted,
+  observed: Observed<Id>,
+  settled: boolean,
+  forget: boolean,
+  nowMs: number,
+): ClusterPlan<Id>["actions"][number][] {
   return observed.openActions.flatMap((action): ClusterPlan<Id>["actions"][number][] => {
     const { id, done, failed, total } = action;
     const ending = endOfAction(action, wanted, observed, settled, forget, nowMs);
