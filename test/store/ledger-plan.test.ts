@@ -84,7 +84,12 @@ beforeAll(async () => {
       }
     }
   }
-  await readEventsOf(noting, { by: "cluster", ids: Array.from({ length: 100 }, (_, i) => clusterOf(i)), filter: { projectId: projectOf(1) }, range: { last: 10 } });
+  await readEventsOf(noting, {
+    by: "cluster",
+    ids: Array.from({ length: 100 }, (_, i) => clusterOf(i)),
+    filter: { projectId: projectOf(1) },
+    range: { last: 10 },
+  });
   await readEventsById(noting, [eventId(0, 40n, 1)]);
   await noting.destroy();
   const session: Pick<Session, "query"> = {
@@ -95,7 +100,14 @@ beforeAll(async () => {
     },
   };
   await client.query("begin");
-  const asSession = { ...session, tryLock: () => Promise.resolve(true), listen: () => Promise.resolve(), backendPid: 0, lost: new Promise<Error>(() => undefined), close: () => Promise.resolve() };
+  const asSession = {
+    ...session,
+    tryLock: () => Promise.resolve(true),
+    listen: () => Promise.resolve(),
+    backendPid: 0,
+    lost: new Promise<Error>(() => undefined),
+    close: () => Promise.resolve(),
+  };
   await readTail(asSession, { incarnation, position: 20_000n, ordinal: lastOrdinal }, 500);
   await standForLead(asSession);
   const { epoch } = await takeLead(asSession);
@@ -141,14 +153,17 @@ describe.each(["force_custom_plan", "force_generic_plan"])("plans under %s", (mo
       if (name.startsWith("sequencer.")) await client.query("set local enable_seqscan = off");
       await client.query(`prepare one as ${text}`);
       const args = values.length > 0 ? `(${values.map(literal).join(", ")})` : "";
-      const { rows } = await client.query<{ "QUERY PLAN": [{ Plan: Plan; "Execution Time": number }] }>(`explain (analyze, format json) execute one${args}`);
+      const { rows } = await client.query<{ "QUERY PLAN": [{ Plan: Plan; "Execution Time": number }] }>(
+        `explain (analyze, format json) execute one${args}`,
+      );
       await client.query("deallocate one");
       await client.query("rollback");
       const top = rows[0]?.["QUERY PLAN"][0];
       if (top === undefined) throw new Error("no plan");
       for (const node of nodes(top.Plan)) {
         // The ledger's own row is one row.
-        if (node["Node Type"] === "Seq Scan" && node["Relation Name"] !== "ledger") bad.push(`${name}: ${node["Node Type"]} on ${node["Relation Name"] ?? "?"}`);
+        if (node["Node Type"] === "Seq Scan" && node["Relation Name"] !== "ledger")
+          bad.push(`${name}: ${node["Node Type"]} on ${node["Relation Name"] ?? "?"}`);
       }
       if (top["Execution Time"] > 60) bad.push(`${name}: ${top["Execution Time"]} ms`);
     }
