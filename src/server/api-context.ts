@@ -9,7 +9,7 @@ import type { Exchange, ServerContext } from "./exchange.ts";
 /** Makes the context of one operation. */
 export type ContextFor = (principal: Principal, requestId: string, signal: AbortSignal) => object;
 
-export function contextOf(contextFor: ContextFor, exchange: Exchange): object {
+function contextOf(contextFor: ContextFor, exchange: Exchange): object {
   if (exchange.principal === null) throw new Error("an operation has reached execution without a principal");
   return contextFor(exchange.principal, exchange.id, exchange.abort.signal);
 }

@@ -35,7 +35,3 @@ export function withStatus(error: GraphQLError): GraphQLError {
     extensions: { ...error.extensions, http: status === 400 ? { status, spec: true } : { status } },
   });
 }
-
-export function statusOf(code: ProblemCode): number {
-  return statusByCode[code];
-}

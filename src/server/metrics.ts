@@ -16,8 +16,6 @@ export interface Metrics {
   readonly frames: Counter<"transport">;
 }
 
-export type OperationOutcome = "ok" | "errors" | "stream";
-
 /** @param process also measure this Node.js process: memory, CPU, event loop */
 export function createMetrics(options: { readonly process: boolean }): Metrics {
   const registry = new Registry();

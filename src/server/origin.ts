@@ -11,7 +11,7 @@ export function isLoopback(host: string): boolean {
 }
 
 /** The name in a Host header: without its port, in lower case; null where it is none. */
-export function hostName(header: string | undefined): string | null {
+function hostName(header: string | undefined): string | null {
   const match = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?$/i.exec(header ?? "");
   return match?.[1]?.toLowerCase().replace(/\.$/, "") ?? null;
 }

@@ -17,7 +17,7 @@ export interface TestRuntime extends Runtime {
   freeze(): void;
 }
 
-export function testRuntime(): TestRuntime {
+function testRuntime(): TestRuntime {
   let offset = 0;
   let frozenAt: number | null = null;
   return {
