@@ -1,0 +1,58 @@
+/** A whole Muster for the bench: `muster start` from dist/ in a folder of its own, asked over its API like any other. */
+import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type ApiClient, connect } from "../src/cli/client.ts";
+
+export interface Installation {
+  readonly pid: number;
+  readonly client: ApiClient;
+  stop(): Promise<void>;
+}
+
+const program = fileURLToPath(new URL("../dist/src/main/muster.js", import.meta.url));
+
+export async function startInstallation(): Promise<Installation> {
+  const folder = mkdtempSync(join(tmpdir(), "muster-bench-"));
+  const token = `bench-${randomBytes(16).toString("hex")}`;
+  const child = spawn(process.execPath, [program, "start"], {
+    cwd: folder,
+    stdio: ["ignore", "pipe", "pipe"],
+    env: {
+      PATH: process.env["PATH"],
+      HOME: process.env["HOME"] ?? folder,
+      MUSTER_DATA: join(folder, "data"),
+      MUSTER_PORT: "0",
+      MUSTER_ADMIN_TOKEN: token,
+      MUSTER_LOG_LEVEL: "warn",
+      // The limit of one token is not what is measured.
+      MUSTER_LIMIT_TOKEN_REQUESTS_PER_SECOND: "100000",
+    },
+  });
+  const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  const url = await new Promise<string>((resolve, reject) => {
+    let output = "";
+    const hear = (chunk: Buffer): void => {
+      output += chunk.toString("utf8");
+      const found = /http:\/\/127\.0\.0\.1:\d+/.exec(output)?.[0];
+      if (found !== undefined) resolve(found);
+    };
+    child.stdout.on("data", hear);
+    child.stderr.on("data", hear);
+    child.once("exit", () => reject(new Error(`muster did not start:\n${output}`)));
+  });
+  const client = connect({ url, token });
+  return {
+    pid: child.pid ?? 0,
+    client,
+    stop: async () => {
+      await client.close();
+      child.kill("SIGINT");
+      await exited;
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
