@@ -112,7 +112,8 @@ function send(pid: number, signal: NodeJS.Signals): boolean {
     process.kill(pid, signal);
     return true;
   } catch (error) {
-    if (codeOf(error) === "ESRCH") return false;
+    // Not there any more; or it has become another user's, and whoever counts what is left will say so.
+    if (codeOf(error) === "ESRCH" || codeOf(error) === "EPERM") return false;
     throw error;
   }
 }
