@@ -34,7 +34,10 @@ export function isNotable(status: NodeStatus, health: HealthStatus): boolean {
 export async function rememberNotable(
   db: Database,
   now: Date,
-  changes: readonly { readonly node: Subject; readonly patch: { readonly status?: NodeStatus; readonly health?: HealthStatus; readonly remedy?: Remedy } }[],
+  changes: readonly {
+    readonly node: Subject;
+    readonly patch: { readonly status?: NodeStatus; readonly health?: HealthStatus; readonly remedy?: Remedy };
+  }[],
 ): Promise<void> {
   const usual: NodeId[] = [];
   const unusual: (Subject & { remedy: Remedy | null })[] = [];
@@ -100,12 +103,20 @@ export async function summarizePatients(
 ): Promise<{ readonly waiting: number; readonly certain: number; readonly doubtful: number; readonly nextAt: Date | null }> {
   const { rows } = await sql<{ waiting: bigint; certain: bigint; doubtful: bigint; next_at: Date | null }>`
     /* notable.summary */
-    select count(*) filter (where remedy_at <= ${now}::timestamptz) as waiting,
-           count(*) filter (where remedy_at <= ${now}::timestamptz and certain) as certain,
+    select count(*) filter (where sick and remedy_at <= ${now}::timestamptz) as waiting,
+           count(*) filter (where sick and remedy_at <= ${now}::timestamptz and certain) as certain,
+           -- Also those that are being restarted on a probe's word, or have been and did not yet prove well: the same probe may be wrong again.
            count(*) filter (where not certain) as doubtful,
-           min(remedy_at) filter (where remedy_at > ${now}::timestamptz) as next_at
-      from (select remedy_at, certain from muster.notable
-             where cluster_id = ${clusterId} and status = ${nodeStatusCodec.code("ERROR")} and remedy_at is not null order by node_id limit 10000) p`.execute(db);
+           min(remedy_at) filter (where sick and remedy_at > ${now}::timestamptz) as next_at
+      from (select status = ${nodeStatusCodec.code("ERROR")} as sick, remedy_at, certain from muster.notable
+             where cluster_id = ${clusterId} and (status = ${nodeStatusCodec.code("ERROR")} or not certain) order by node_id limit 10000) p`.execute(
+    db,
+  );
   const row = rows[0];
-  return { waiting: Number(row?.waiting ?? 0), certain: Number(row?.certain ?? 0), doubtful: Number(row?.doubtful ?? 0), nextAt: row?.next_at ?? null };
+  return {
+    waiting: Number(row?.waiting ?? 0),
+    certain: Number(row?.certain ?? 0),
+    doubtful: Number(row?.doubtful ?? 0),
+    nextAt: row?.next_at ?? null,
+  };
 }

@@ -48,7 +48,12 @@ export function handDriver(options: HandOptions = {}): Hand {
     });
   };
 
-  async function* carryOut<T>(verb: HandVerb, nodes: readonly DriverNode[], context: CallContext, value: (node: DriverNode) => T): AsyncGenerator<Outcome<T>> {
+  async function* carryOut<T>(
+    verb: HandVerb,
+    nodes: readonly DriverNode[],
+    context: CallContext,
+    value: (node: DriverNode) => T,
+  ): AsyncGenerator<Outcome<T>> {
     const asked = nodes.map((node): HandCall => {
       const { id: nodeId, epoch, physicalId, attempt } = node;
       return { verb, nodeId, epoch, physicalId, fence: context.fence(node), attempt, aborted: false };
@@ -64,7 +69,12 @@ export function handDriver(options: HandOptions = {}): Hand {
     }
   }
 
-  const made = (node: DriverNode): Made => ({ physicalId: `hand-${node.id}-${node.epoch}`, addresses: options.addresses ?? [], placement: null, checkAfterMs: null });
+  const made = (node: DriverNode): Made => ({
+    physicalId: `hand-${node.id}-${node.epoch}`,
+    addresses: options.addresses ?? [],
+    placement: null,
+    checkAfterMs: null,
+  });
   const driver: Driver = {
     type: "hand",
     version: "1",
@@ -98,4 +108,3 @@ export function handDriver(options: HandOptions = {}): Hand {
     },
   };
 }
-

@@ -27,7 +27,7 @@ export interface Casualties {
   readonly waiting: number;
   /** Of these: dead for certain. */
   readonly certain: number;
-  /** Of all that are in ERROR: those for which only a probe speaks. */
+  /** Members against whom only a probe speaks: in ERROR, being restarted for it, or restarted and not yet well. */
   readonly doubtful: number;
   /** Members being treated now. */
   readonly recovering: number;

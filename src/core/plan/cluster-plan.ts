@@ -44,7 +44,7 @@ export interface Observed<Id> {
   readonly status: ClusterStatus;
   readonly conditions: readonly Condition[];
   readonly brake: Brake;
-  /** Members in ERROR whose remedy is due; of these, those dead for certain; of all in ERROR, those only a probe speaks against; when the next remedy is due. */
+  /** Members in ERROR whose remedy is due; of these, those dead for certain; those only a probe speaks against, also such as are being restarted for it; when the next remedy is due. */
   readonly patients: { readonly waiting: number; readonly certain: number; readonly doubtful: number; readonly nextAtMs: number | null };
   readonly openActions: readonly OpenActionFacts<Id>[];
   /** Tasks of jobs (check, recover) that are under way. */
