@@ -2,6 +2,7 @@
  * Hands resolvers the API's own context, as it is: it has state of its own (its loaders are renewed), which merging it into yoga's
  * context would copy and lose.
  */
+import type { ExecutionArgs } from "graphql";
 import type { Plugin } from "graphql-yoga";
 import type { Principal } from "../core/principal.ts";
 import type { Exchange, ServerContext } from "./exchange.ts";
@@ -17,8 +18,13 @@ function contextOf(contextFor: ContextFor, exchange: Exchange): object {
 export function useApiContext(contextFor: ContextFor): Plugin<ServerContext, ServerContext> {
   return {
     onExecute({ args, executeFn, setExecuteFn }) {
-      const contextValue = contextOf(contextFor, args.contextValue.exchange);
-      setExecuteFn((given) => executeFn({ ...given, contextValue }));
+      const { exchange } = args.contextValue;
+      const contextValue = contextOf(contextFor, exchange);
+      setExecuteFn((given) => {
+        // The executor looks at the signal between fields: of several mutations, those not begun are not run.
+        const stoppable: ExecutionArgs & { readonly signal: AbortSignal } = { ...given, contextValue, signal: exchange.abort.signal };
+        return executeFn(stoppable);
+      });
     },
     onSubscribe({ args, subscribeFn, setSubscribeFn }) {
       const contextValue = contextOf(contextFor, args.contextValue.exchange);

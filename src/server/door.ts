@@ -52,6 +52,9 @@ export interface RunningServer {
 /** How long requests under way may still take when the server stops, ms. */
 const drainMs = 2_000;
 
+/** How long an SSE client may take no byte; five heartbeats fit in. */
+const stuckMs = 60_000;
+
 /** Starts listening. Rejects where the port is taken (`EADDRINUSE`). */
 export async function openDoor(options: DoorOptions): Promise<RunningServer> {
   const door = new Door(options);
@@ -190,6 +193,8 @@ class Door {
       principal: null,
     };
     this.underway.add(exchange);
+    // A stream whose client takes nothing for so long, not even heartbeats, holds a connection for nobody.
+    if (transport === "sse") response.setTimeout(stuckMs, () => response.destroy());
     response.once("close", () => {
       this.underway.delete(exchange);
       // An answer that was sent whole has nobody left to tell; a stream's end is noted by its signal.

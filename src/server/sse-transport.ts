@@ -22,6 +22,14 @@ export function useServerSentEvents(options: SseTransportOptions): Plugin<Server
   return {
     onSubscribe({ args, subscribeFn, setSubscribeFn, setResultAndStopExecution }) {
       const { exchange, request } = args.contextValue;
+      if (exchange.transport === "http") {
+        const refused = problem(
+          "BAD_USER_INPUT",
+          "A subscription is answered over WebSocket, or as server-sent events: send the header Accept: text/event-stream.",
+        );
+        setResultAndStopExecution({ errors: [refused] });
+        return;
+      }
       if (exchange.transport !== "sse" || exchange.principal === null) return;
       const dead = (): void => exchange.abort.abort(new StreamEnd(problem("UNAUTHENTICATED", "The token has been revoked or has expired.")));
       const left = options.presence.enter(exchange.principal, dead);

@@ -318,6 +318,21 @@ describe("errors", () => {
     expect((await answer(response)).errors?.[0]).toMatchObject({ message: expect.stringContaining("100 ms"), extensions: { code: "UNAVAILABLE" } });
   });
 
+  test("several mutations, and time is up in the first → the others are not run", async () => {
+    await server.close();
+    server = await startTestServer({ limits: { executionMs: 100 } });
+    let begun = 0;
+    server.probe.act = (signal) => {
+      begun++;
+      return new Promise((resolve) => signal.addEventListener("abort", () => resolve("late")));
+    };
+    const response = await server.ask("mutation { a: act b: act c: act }");
+    expect((await answer(response)).errors?.[0]?.extensions["code"]).toBe("UNAVAILABLE");
+    await server.ask("{ hello }");
+    expect(begun).toBe(1);
+    expect(server.logger.lines.filter(({ level }) => level === "error")).toEqual([]);
+  });
+
   test("a client that leaves → its signal is aborted", async () => {
     const leaving = new AbortController();
     const aborted = new Promise<void>((resolve) => {
