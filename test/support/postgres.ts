@@ -172,7 +172,7 @@ function asUser(user: ProgramUser): Partial<ProgramUser> {
 }
 
 /** A port that nobody listens on just now. */
-export function freePort(): Promise<number> {
+function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", reject);

@@ -1,19 +1,6 @@
 /** Real `muster` processes for tests: started from dist/ (built when it is stale), watched, and ended with all that they started. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -108,47 +95,6 @@ function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   } catch {
     // It is gone already.
   }
-}
-
-/** A data folder of a test's own. Its path holds a space, as some do. */
-export function temporaryFolder(name = "muster data"): string {
-  const folder = join(mkdtempSync(join(tmpdir(), "muster-test-")), name);
-  mkdirSync(folder);
-  return folder;
-}
-
-export interface FoundProcess {
-  readonly pid: number;
-  readonly command: string;
-}
-
-/** The processes that have to do with a folder: by command line, working directory, or open environment. Linux only. */
-export function processesOf(folder: string): FoundProcess[] {
-  return readdirSync("/proc").flatMap((entry) => {
-    if (!/^\d+$/.test(entry) || Number(entry) === process.pid) return [];
-    try {
-      const command = readFileSync(`/proc/${entry}/cmdline`, "utf8").replaceAll("\0", " ").trim();
-      if (command === "") return [];
-      const place = readlinkSync(`/proc/${entry}/cwd`);
-      const environment = readFileSync(`/proc/${entry}/environ`, "utf8");
-      return [command, place, environment].some((text) => text.includes(folder)) ? [{ pid: Number(entry), command }] : [];
-    } catch {
-      // It ended meanwhile, or is somebody else's.
-      return [];
-    }
-  });
-}
-
-/** Ends whatever has to do with a folder, at once, and removes it. For the end of a test: nothing may be left then anyway. */
-export function sweep(folder: string): void {
-  for (const { pid } of processesOf(folder)) {
-    try {
-      process.kill(pid, "SIGKILL");
-    } catch {
-      // It ended meanwhile.
-    }
-  }
-  rmSync(join(folder, ".."), { recursive: true, force: true });
 }
 
 /** Builds dist/, where it is stale. */
