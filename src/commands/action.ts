@@ -2,7 +2,7 @@
  * Cancelling (DESIGN.md §3): the wish is withdrawn. What has not begun is dropped, what has begun finishes, and what is there by then
  * becomes what is wanted. A deletion can be taken back only before its first member goes.
  */
-import { type ActionStatus, actionFacets, isFinished } from "../core/action.ts";
+import { actionFacets, isFinished } from "../core/action.ts";
 import { clamp, clusterStatus } from "../core/cluster.ts";
 import { notFound, type Result, refused } from "../core/errors.ts";
 import { type ActionId, brandId, decodeId } from "../core/ids.ts";
@@ -37,7 +37,7 @@ export async function cancelAction(context: CommandContext, input: CancelActionI
     const [node] = seen.nodeId === null ? [] : await lockNodes(tx.db, [seen.nodeId]);
     const [action] = await getActionsByIds(tx.db, projectId, [id]);
     if (action === undefined) return notFound(["id"], "action");
-    if (isFinished(action.status)) return finished(action.status);
+    if (isFinished(action.status)) return finished(action);
     const now = await tx.now();
     if (action.kind === "CLUSTER_DELETE" && cluster !== null) {
       const stays = await takeDeletionBack(tx, now, cluster, action);
@@ -62,8 +62,9 @@ export async function cancelAction(context: CommandContext, input: CancelActionI
   });
 }
 
-function finished(status: ActionStatus): ReturnType<typeof refused> {
-  return refused({ kind: "Conflict", reason: "ALREADY_FINISHED", message: `The action has ended: ${status}.`, path: ["id"] });
+function finished({ id, status }: ActionRow): ReturnType<typeof refused> {
+  const message = `The action has ended: ${status}.`;
+  return refused({ kind: "Conflict", reason: "ALREADY_FINISHED", message, path: ["id"], object: { type: "action", id } });
 }
 
 /** Members that are planned only are not there: the planner drops them first. */

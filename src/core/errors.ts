@@ -2,7 +2,7 @@
  * Expected errors: values that commands return and the API shows as members of its result unions. Operational errors (network,
  * SQLSTATE) are classified in `core/retry.ts` and `store/failure.ts`; anything else is a bug and thrown.
  */
-import type { ClusterId, NodeId, ProfileId, ProjectId, TokenId } from "./ids.ts";
+import type { ActionId, ClusterId, NodeId, ProfileId, ProjectId, TokenId } from "./ids.ts";
 import type { Role } from "./principal.ts";
 
 export interface InputIssue {
@@ -19,7 +19,8 @@ export type ObjectRef =
   | { readonly type: "node"; readonly id: NodeId }
   | { readonly type: "profile"; readonly id: ProfileId }
   | { readonly type: "project"; readonly id: ProjectId }
-  | { readonly type: "token"; readonly id: TokenId };
+  | { readonly type: "token"; readonly id: TokenId }
+  | { readonly type: "action"; readonly id: ActionId };
 
 export type Refusal =
   | { readonly kind: "InvalidInput"; readonly issues: readonly InputIssue[] }

@@ -81,7 +81,8 @@ describe("cancelling a wish about the size", () => {
     const made = await aCluster(context, profileId, { name: "ended", desiredCapacity: 3 });
     const results = await Promise.all([cancel(made.actionId), cancel(made.actionId)]);
     expect(results.map((result) => result.ok).sort()).toEqual([false, true]);
-    for (const result of results) if (!result.ok) expect(result.refusal).toMatchObject({ kind: "Conflict", reason: "ALREADY_FINISHED" });
+    for (const result of results)
+      if (!result.ok) expect(result.refusal).toMatchObject({ reason: "ALREADY_FINISHED", object: { type: "action", id: made.actionId } });
     const other = await aCluster(context, profileId, { name: "keyed", desiredCapacity: 3 });
     const keyed = { id: encodeId("action", other.actionId), idempotencyKey: "cancel" };
     expect(valueOf(await cancelAction(context, keyed))).toEqual(valueOf(await cancelAction(context, keyed)));
