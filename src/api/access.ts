@@ -22,7 +22,7 @@ export function accessOf(field: Pick<GraphQLField<unknown, unknown>, "extensions
   return roles.find((role) => role === declared) ?? null;
 }
 
-export function forbidden(needs: Role): ReturnType<typeof problem> {
+function forbidden(needs: Role): ReturnType<typeof problem> {
   return problem("FORBIDDEN", `This needs the role ${needs}.`);
 }
 

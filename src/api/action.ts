@@ -1,11 +1,12 @@
 /** Actions: what somebody asked for, who, why, how far it is and how it ended. */
 import { cancelAction } from "../commands/action.ts";
-import { decodeId, encodeId } from "../core/ids.ts";
+import { type ActionId, decodeId, encodeId } from "../core/ids.ts";
 import { type ActionRow, listActions } from "../store/action.ts";
 import { access } from "./access.ts";
 import { ActionFilterInput, actionFilter } from "./action-filter.ts";
 import { builder } from "./builder.ts";
 import { byId, pageArgs, toConnection } from "./connection.ts";
+import type { ApiContext } from "./context.ts";
 import { EventFilterInput, historyOf } from "./event-page.ts";
 import { defineMutation, idempotencyKeyDescription } from "./mutation.ts";
 import { ActionConnection, ActionRef, ClusterNodeRef, ClusterRef, EventConnection, NodeInterface } from "./object.ts";
@@ -113,6 +114,22 @@ builder.queryField("actions", (t) =>
   }),
 );
 
+/** The action whenever it, or the cluster whose changes are its progress, has changed; equal frames are left out. */
+async function* followAction(context: ApiContext, id: ActionId | null, signal: AbortSignal): AsyncGenerator<ActionRow | null, void, undefined> {
+  const first = id === null ? null : await context.loaders.actions.load(id);
+  if (id === null || first === null) return yield null;
+  const { clusterId } = first;
+  let shown = "";
+  for await (const _ of context.deps.feed.changes({ actionId: id, ...(clusterId === null ? {} : { clusterId }), signal })) {
+    context.forget();
+    const action = await context.loaders.actions.load(id);
+    const now = JSON.stringify(action);
+    if (now !== shown) yield action;
+    shown = now;
+    if (action === null || action.finishedAt !== null) return;
+  }
+}
+
 builder.subscriptionField("action", (t) =>
   t.field({
     type: ActionRef,
@@ -123,15 +140,7 @@ builder.subscriptionField("action", (t) =>
     subscribe: (_root, args, context) => {
       const actionId = decodeId("action", args.id);
       context.goLive();
-      return liveStream(context.signal, async function* (signal): AsyncGenerator<ActionRow | null, void, undefined> {
-        if (actionId === null) return yield null;
-        for await (const _ of context.deps.feed.changes({ actionId, signal })) {
-          context.forget();
-          const action = await context.loaders.actions.load(actionId);
-          yield action;
-          if (action === null || action.finishedAt !== null) return;
-        }
-      });
+      return liveStream(context.signal, (signal) => followAction(context, actionId, signal));
     },
     resolve: (action) => action,
   }),

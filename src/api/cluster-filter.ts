@@ -42,7 +42,7 @@ export const ClusterOrderInput = builder.inputType("ClusterOrder", {
 });
 
 export function clusterFilter(filter: Maybe<ClusterFilterShape>): ClusterFilter {
-  checkFilter(filter);
+  checkFilter(filter, filter?.metadata);
   if (filter == null) return {};
   const { ids, profile, ...rest } = filter;
   return { ...rest, ...(ids == null ? {} : { ids: idsOf("cluster", ids) }), ...profileOf(profile) };

@@ -44,7 +44,7 @@ export function byId(row: { readonly id: string }): Keyset {
   return { id: row.id };
 }
 
-export function edgesOf<Node>(connection: Connection<Node>): Edge<Node>[] {
+function edgesOf<Node>(connection: Connection<Node>): Edge<Node>[] {
   return connection.nodes.map((node) => ({ cursor: connection.cursorOf(node), node }));
 }
 
@@ -55,7 +55,7 @@ interface PageInfo {
   readonly endCursor: string | null;
 }
 
-export const PageInfoRef = builder.objectRef<PageInfo>("PageInfo").implement({
+const PageInfoRef = builder.objectRef<PageInfo>("PageInfo").implement({
   description: "Where a page stands in its list.",
   fields: (t) => ({
     hasNextPage: t.exposeBoolean("hasNextPage", { description: "There is more behind `endCursor`." }),
@@ -65,7 +65,7 @@ export const PageInfoRef = builder.objectRef<PageInfo>("PageInfo").implement({
   }),
 });
 
-export function pageInfoOf<Node>(connection: Connection<Node>): PageInfo {
+function pageInfoOf<Node>(connection: Connection<Node>): PageInfo {
   const first = connection.nodes[0];
   const last = connection.nodes.at(-1);
   const { stoppedAt } = connection;

@@ -36,21 +36,23 @@ export interface ApiContext {
 }
 
 export function createContext(deps: ApiDeps, principal: Principal, requestId: string, signal: AbortSignal): ApiContext {
-  let loaders = createLoaders(deps, principal);
+  let loaders: Loaders | null = null;
   let pageSize = deps.limits.pageSize;
   return {
     deps,
     principal,
     requestId,
     signal,
+    // Made when first asked for: most frames of a stream read nothing.
     get loaders() {
+      loaders ??= createLoaders(deps, principal);
       return loaders;
     },
     get pageSize() {
       return pageSize;
     },
     forget: () => {
-      loaders = createLoaders(deps, principal);
+      loaders = null;
     },
     goLive: () => {
       pageSize = deps.limits.livePageSize;

@@ -33,7 +33,7 @@ function healthOf(value: Json | undefined): HealthStatus {
 }
 
 /** A health event as a change, or null for an event of another kind. */
-export function toHealthChange(event: LedgerEvent): HealthChange | null {
+function toHealthChange(event: LedgerEvent): HealthChange | null {
   const { nodeId, data } = event;
   if (nodeId === null || (event.type !== "node.health.changed" && event.type !== "node.signal.changed")) return null;
   const current = healthOf(data["to"]);

@@ -37,7 +37,7 @@ export const ClusterNodeFilterInput = builder.inputType("ClusterNodeFilter", {
 });
 
 export function nodeFilter(filter: ClusterNodeFilter | null | undefined): NodeFilter {
-  checkFilter(filter);
+  checkFilter(filter, filter?.metadata);
   if (filter == null) return {};
   const { ids, clusters, ...rest } = filter;
   return {

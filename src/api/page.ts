@@ -3,8 +3,9 @@
  * order and the parent are in its fingerprint, so one that is used elsewhere is told, not misread. Junk never reaches PostgreSQL.
  */
 import { createHash } from "node:crypto";
+import { documentIssues } from "../core/document.ts";
 import { isUuid } from "../core/ids.ts";
-import { canonicalJson, type Json } from "../core/json.ts";
+import { canonicalJson, type Json, type JsonObject } from "../core/json.ts";
 import type { Keyset, PageRequest } from "../store/page.ts";
 import { badInput, invalidCursor } from "./problem.ts";
 
@@ -16,7 +17,7 @@ export interface PageArgs {
 }
 
 /** Objects of a page when nothing is said. */
-export const defaultPageSize = 50;
+const defaultPageSize = 50;
 
 /** How many, and from which end. Refuses what the contract does: both, negative, more than `most`. */
 export function readSize(args: PageArgs, most: number): { readonly limit: number; readonly backward: boolean } {
@@ -104,17 +105,22 @@ function decodeValue(encoded: string, kind: KeyKind): string | number | null {
   return text.includes("\0") ? null : text;
 }
 
-/** Everything about a filter that can be wrong by itself: empty lists, and text that cannot be stored and so cannot be found. */
-export function checkFilter(filter: unknown, path = "filter"): void {
-  if (typeof filter === "string" && filter.includes("\0")) throw badInput(`\`${path}\` holds a NUL character.`);
-  if (filter === null || typeof filter !== "object" || filter instanceof Date) return;
-  if (Array.isArray(filter) && filter.length === 0) throw badInput(`\`${path}\` must not be an empty list: leave it out to mean any.`);
-  for (const [key, value] of Object.entries(filter)) {
-    if (key === "metadata") checkMetadata(value, `${path}.${key}`);
-    else checkFilter(value, Array.isArray(filter) ? path : `${path}.${key}`);
-  }
+/**
+ * Everything about a filter that can be wrong by itself: empty lists, text that cannot be stored and so cannot be found, metadata that
+ * nothing could have.
+ */
+export function checkFilter(filter: object | null | undefined, metadata: JsonObject | null | undefined = null): void {
+  for (const [key, value] of Object.entries(filter ?? {})) if (key !== "metadata") checkValue(value, `filter.${key}`);
+  const [issue] = metadata == null ? [] : documentIssues(metadata, ["filter", "metadata"], mostMetadataBytes);
+  if (issue !== undefined) throw badInput(`\`${issue.path.join(".")}\` ${issue.message}.`);
 }
 
-function checkMetadata(value: unknown, path: string): void {
-  if (JSON.stringify(value ?? null).includes("\\u0000")) throw badInput(`\`${path}\` holds a NUL character.`);
+/** More than anything's metadata may hold. */
+const mostMetadataBytes = 65_536;
+
+function checkValue(value: unknown, path: string): void {
+  if (typeof value === "string" && value.includes("\0")) throw badInput(`\`${path}\` holds a NUL character.`);
+  if (value === null || typeof value !== "object" || value instanceof Date) return;
+  if (Array.isArray(value) && value.length === 0) throw badInput(`\`${path}\` must not be an empty list: leave it out to mean any.`);
+  for (const [key, item] of Object.entries(value)) checkValue(item, Array.isArray(value) ? path : `${path}.${key}`);
 }

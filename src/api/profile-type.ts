@@ -8,7 +8,7 @@ import type { ApiContext } from "./context.ts";
 import { NodeInterface, ProfileTypeRef, type ProfileTypeView } from "./object.ts";
 
 /** The same for a name in every installation: a UUIDv8 (RFC 9562) of the name's hash. */
-export function profileTypeId(name: string): ProfileTypeId {
+function profileTypeId(name: string): ProfileTypeId {
   const hash = BigInt(`0x${createHash("sha256").update(`muster profile type ${name}`, "utf8").digest("hex").slice(0, 32)}`);
   const version = 0xfn << 76n;
   const variant = 0x3n << 62n;

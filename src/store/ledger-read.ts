@@ -48,7 +48,7 @@ export async function readEvents(db: Database, filter: LedgerFilter, range: Hist
     if (hasExpired(ledger, range)) return { expired: oldestCursor(ledger) };
     const { after, before } = boundsOf(ledger, range);
     const direction: Direction = range.last === undefined ? "forward" : "backward";
-    const size = range.first ?? range.last ?? 50;
+    const size = sizeToRead(range);
     const keys = keysOf(filter);
     const { pages, oldest } = await readPages(db, { ledger, filter, keys, direction, after, before, size, mostRows });
     // Partitions went while we read: what was found may have holes. The cursors are judged anew.
@@ -82,6 +82,11 @@ function mergePages(pages: readonly KeyPage[], direction: Direction, size: numbe
   return { rows, more: open.length > 0, horizon: nearest.horizon };
 }
 
+/** A page of none still says whether there is more: it is read as a page of one, and that one left out. */
+function sizeToRead(range: HistoryRange): number {
+  return Math.max(1, range.first ?? range.last ?? 50);
+}
+
 interface Asked {
   readonly direction: Direction;
   readonly after: LedgerCursor;
@@ -89,7 +94,16 @@ interface Asked {
   readonly range: HistoryRange;
 }
 
-function historyPage(ledger: LedgerState, page: KeyPage, { direction, after, before, range }: Asked): HistoryPage {
+function historyPage(ledger: LedgerState, page: KeyPage, asked: Asked): HistoryPage {
+  const whole = wholePage(ledger, page, asked);
+  const { direction, after, before, range } = asked;
+  if ((range.first ?? range.last) !== 0 || whole.events.length === 0) return whole;
+  return direction === "forward"
+    ? { ...whole, events: [], hasNext: true, resume: after, back: following(after) }
+    : { ...whole, events: [], hasPrevious: true, back: before };
+}
+
+function wholePage(ledger: LedgerState, page: KeyPage, { direction, after, before, range }: Asked): HistoryPage {
   const events = eventsOf(page.rows, ledger.incarnation);
   const end = range.before ? inclusive(range.before) : cursorBehind(ledger);
   if (direction === "forward") {
@@ -138,7 +152,7 @@ export async function readEventsOf(db: Database, asked: EventsOf): Promise<Reado
   const filter: LedgerFilter = { ...asked.filter, [field]: asked.ids };
   const { range } = asked;
   const direction: Direction = range.last === undefined ? "forward" : "backward";
-  const size = range.first ?? range.last ?? 50;
+  const size = sizeToRead(range);
   for (;;) {
     const ledger = await readLedger(db);
     if (hasExpired(ledger, range)) return { expired: oldestCursor(ledger) };

@@ -273,6 +273,17 @@ describe("history", () => {
     expect(types).toEqual(new Set(eventTypeNames));
   });
 
+  test("no events asked for: an empty page that says whether there is more, and where it stands", async () => {
+    const { events: front } = await stage.ask(EventsDocument, { first: 0 });
+    expect(front).toMatchObject({ nodes: [], pageInfo: { hasNextPage: true, startCursor: null, endCursor: null } });
+    const { events: rest } = await stage.ask(EventsDocument, { first: 1, after: front.resumeCursor });
+    const { events: first } = await stage.ask(EventsDocument, { first: 1 });
+    expect(rest.nodes).toEqual(first.nodes);
+    const { events: back } = await stage.ask(EventsDocument, { last: 0 });
+    expect(back).toMatchObject({ nodes: [], pageInfo: { hasPreviousPage: true } });
+    expect((await stage.ask(EventsDocument, { first: 1, after: back.resumeCursor })).events.nodes).toEqual([]);
+  });
+
   test("filters of events: types by prefix, level, foreign ids; another project sees nothing of it", async () => {
     const typesOf = async (filter: object, asker = {}): Promise<Set<string>> =>
       new Set((await stage.ask(EventsDocument, { first: 1_000, filter }, asker)).events.nodes.map((event) => event.type));
