@@ -14,10 +14,13 @@ import {
   type TestInstallation,
   until,
 } from "../support/installation.ts";
-import { spawnMuster } from "../support/spawn.ts";
+import { builtRoot, spawnMuster } from "../support/spawn.ts";
 
 const viewer = "{ viewer { role project { name } } }";
 const asOperator = { viewer: { role: "OPERATOR", project: { name: "default" } } };
+
+// Building takes longer than a test may.
+beforeAll(() => void builtRoot(), 300_000);
 
 describe("muster start", () => {
   const folder = startFolder();
