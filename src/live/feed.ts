@@ -26,7 +26,7 @@ export interface FeedStats {
   readonly bufferedBytes: number;
   /** Positions that were given and are not delivered yet, as far as the tail knows. */
   readonly lag: number;
-  /** Since the start. */
+  /** Events that were put into mailboxes, and streams that were ended for not reading, since the start. */
   readonly delivered: number;
   readonly slowEnded: number;
 }
@@ -83,7 +83,6 @@ function createHub({ store, limits }: FeedDeps): Hub {
         recent.push(weighed);
         bus.publish(weighed);
       }
-      counted.delivered += events.length;
       head = end;
       ledger = state;
     },
@@ -107,7 +106,9 @@ function createHub({ store, limits }: FeedDeps): Hub {
     const mailbox = createMailbox(from, { events: limits.streamEvents, bytes: limits.streamBytes }, clock);
     mailboxes.add(mailbox);
     const offer = (weighed: Weighed): void => {
-      if (matches(weighed.event) && compareCursors(weighed.event.cursor, from) > 0) mailbox.put(weighed);
+      if (!matches(weighed.event) || compareCursors(weighed.event.cursor, from) <= 0) return;
+      mailbox.put(weighed);
+      counted.delivered++;
     };
     const remove = bus.add({ filter, offer });
     const leave = (): void => {

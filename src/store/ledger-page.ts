@@ -47,8 +47,10 @@ export interface KeyPage {
   readonly horizon: LedgerCursor;
 }
 
-/** Rows read beyond the page, so that a few late batches at its end do not cost a second walk. */
-const slack = 16;
+/** Rows read beyond a page, so that a few late batches at its end do not cost a second walk. */
+function slack(size: number): number {
+  return Math.min(16, 2 + Math.floor(size / 4));
+}
 
 export interface PageAnswer {
   readonly pages: ReadonlyMap<string | null, KeyPage>;
@@ -61,7 +63,7 @@ export async function readPages(db: Database, request: PageRequest): Promise<Pag
   const { keys, size, ledger, mostRows } = request;
   const start = await walkStart(db, request);
   const share = Math.ceil(mostRows / Math.max(1, keys.ids.length));
-  let limit = Math.min(size + slack, share);
+  let limit = Math.min(size + slack(size), share);
   let reach = Math.max(limit, share);
   for (let round = 1; ; round++) {
     const scan: Scan = { filter: request.filter, keys, direction: request.direction, from: start.from, limit, reach };

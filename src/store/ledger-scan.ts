@@ -63,7 +63,12 @@ export function hasResidue(filter: LedgerFilter, keys: Keys): boolean {
 
 const ordered = { forward: sql.raw("order by batch, ordinal"), backward: sql.raw("order by batch desc, ordinal desc") };
 
-/** Objects are of one project for ever: an object of another project is told by its newest event, so that it matches nothing. */
+/** Objects are of one project for ever: rows of another project's object are none, as if it did not exist. */
+function ownRows(filter: LedgerFilter, rows: ScannedRow[]): ScannedRow[] {
+  return filter.projectId === null ? rows : rows.filter((row) => row.project_id === filter.projectId);
+}
+
+/** The same in SQL, by the newest event of an object, where rows that do not match are counted. */
 function ownKeys(filter: LedgerFilter, { column }: Keys): Fragment {
   if (filter.projectId === null || column === null || column === "project_id") return sql`true`;
   return sql`(select f.project_id from muster.event f where f.${sql.ref(column)} = k.id order by f.batch desc, f.ordinal desc limit 1) = ${filter.projectId}::uuid`;
@@ -115,9 +120,14 @@ export async function scanEvents(db: Database, ledger: LedgerState, scan: Scan):
           from unnest(${keys.ids}::uuid[]) as k(id)
           cross join lateral (${matching}) e
           left join lateral (${positionOf(ledger)}) p on true
-         where ${ownKeys(filter, keys)}
       ) r on true`.execute(db);
-  return { rows: answer.rows.filter((row) => row.there === true), oldest: answer.rows[0]?.oldest ?? ledger.oldest };
+  return {
+    rows: ownRows(
+      filter,
+      answer.rows.filter((row) => row.there === true),
+    ),
+    oldest: answer.rows[0]?.oldest ?? ledger.oldest,
+  };
 }
 
 /** How far walks came that looked at `reach` rows: per key the last place, where there were so many. */
@@ -168,6 +178,26 @@ export interface LateRange {
   readonly position: bigint;
 }
 
+interface LateBatch {
+  readonly key: string | null;
+  readonly batch: bigint;
+  readonly position: bigint;
+}
+
+/** Mostly there are none: then nothing else is asked. */
+async function findLate(db: Database, ledger: LedgerState, ranges: readonly LateRange[]): Promise<readonly LateBatch[]> {
+  const { rows } = await sql<LateBatch>`
+    /* ledger.late */
+    select k.id as key, p.batch, p.position
+      from unnest(${ranges.map((range) => range.key)}::uuid[], ${ranges.map((range) => range.batch)}::bigint[],
+                  ${ranges.map((range) => range.position)}::bigint[]) as k(id, batch, position)
+      cross join lateral (
+        select p.batch, p.position from muster.position p
+         where p.late and p.batch < k.batch and p.batch >= k.batch - ${ledger.maxLag}::bigint
+           and p.position >= k.position and p.position >= ${ledger.oldest}::bigint and p.position <= ${ledger.head}::bigint) p`.execute(db);
+  return rows;
+}
+
 /** Rows of batches whose number lies before a walk and whose position does not. At most `limit` of each batch: more of one never fit a page. */
 export async function scanLate(
   db: Database,
@@ -178,23 +208,22 @@ export async function scanLate(
   edge: Pick<LedgerCursor, "position" | "ordinal">,
 ): Promise<ScannedRow[]> {
   if (ledger.maxLag === 0n || ranges.length === 0) return [];
+  const late = await findLate(db, ledger, ranges);
+  if (late.length === 0) return [];
   const { filter, keys, direction, limit } = scan;
-  const left = residue(filter, keys);
   const key = keys.column === null ? sql`true` : sql`e.${sql.ref(keys.column)} = k.id`;
   const beyond = sql.raw(direction === "forward" ? ">" : "<");
-  const conditions = sql.join([sql`(p.position <> ${edge.position}::bigint or s.ordinal ${beyond} ${edge.ordinal}::integer)`, ...left], sql` and `);
+  const conditions = sql.join(
+    [sql`(k.position <> ${edge.position}::bigint or s.ordinal ${beyond} ${edge.ordinal}::integer)`, ...residue(filter, keys)],
+    sql` and `,
+  );
   const { rows } = await sql<ScannedRow>`
     /* ledger.scan.late.${sql.raw(direction)} */
-    select k.id as key, e.*, p.position, true as late
-      from unnest(${ranges.map((range) => range.key)}::uuid[], ${ranges.map((range) => range.batch)}::bigint[],
-                  ${ranges.map((range) => range.position)}::bigint[]) as k(id, batch, position)
+    select k.id as key, e.*, k.position, true as late
+      from unnest(${late.map((one) => one.key)}::uuid[], ${late.map((one) => one.batch)}::bigint[],
+                  ${late.map((one) => one.position)}::bigint[]) as k(id, batch, position)
       cross join lateral (
-        select p.batch, p.position from muster.position p
-         where p.late and p.batch < k.batch and p.batch >= k.batch - ${ledger.maxLag}::bigint
-           and p.position >= k.position and p.position >= ${ledger.oldest}::bigint and p.position <= ${ledger.head}::bigint) p
-      cross join lateral (
-        select s.* from (select ${sql.raw(eventColumns)} from muster.event e where ${key} and e.batch = p.batch) s
-        where ${conditions} ${ordered[direction]} limit ${limit}::integer) e
-     where ${ownKeys(filter, keys)}`.execute(db);
-  return rows;
+        select s.* from (select ${sql.raw(eventColumns)} from muster.event e where ${key} and e.batch = k.batch) s
+         where ${conditions} ${ordered[direction]} limit ${limit}::integer) e`.execute(db);
+  return ownRows(filter, rows);
 }

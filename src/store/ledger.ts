@@ -43,11 +43,6 @@ export async function readLedger(db: Database): Promise<LedgerState> {
   return { incarnation: row.incarnation, head: row.position, topBatch: row.top_batch, maxLag: row.max_lag, oldest: row.oldest };
 }
 
-/** Behind everything that has a position now. What commits later comes after it. */
-export async function headCursor(db: Database): Promise<LedgerCursor> {
-  return cursorBehind(await readLedger(db));
-}
-
 /** Behind everything up to the head of this state. */
 export function cursorBehind(state: LedgerState): LedgerCursor {
   return { incarnation: state.incarnation, position: state.head, ordinal: lastOrdinal };
