@@ -8,6 +8,7 @@ import type { LedgerFilter } from "../store/ledger-event.ts";
 import { type Expired, type HistoryPage, type HistoryRange, readEvents } from "../store/ledger-read.ts";
 import { builder } from "./builder.ts";
 import type { ApiContext } from "./context.ts";
+import type { Loaders } from "./loaders.ts";
 import type { EventPage } from "./object.ts";
 import { checkFilter, type PageArgs, readSize } from "./page.ts";
 import { cursorExpired, invalidCursor } from "./problem.ts";
@@ -77,7 +78,7 @@ function readRange(args: HistoryArgs, most: number): HistoryRange {
 /** The ledger's history, of the whole project. */
 export async function readHistory(context: ApiContext, args: HistoryArgs): Promise<EventPage> {
   const range = readRange(args, context.pageSize);
-  return toEventPage(await readEvents(context.deps.store.db, ledgerFilter(context, args.filter), range));
+  return toEventPage(await readEvents(context.deps.store.db, ledgerFilter(context, args.filter), range), range);
 }
 
 export type HistorySubject = { readonly clusterId: ClusterId } | { readonly nodeId: NodeId } | { readonly actionId: ActionId };
@@ -86,11 +87,13 @@ export type HistorySubject = { readonly clusterId: ClusterId } | { readonly node
 export async function historyOf(context: ApiContext, subject: HistorySubject, args: HistoryArgs): Promise<EventPage> {
   const range = readRange(args, context.pageSize);
   const filter = ledgerFilter(context, args.filter);
-  const { loaders } = context;
-  if ("clusterId" in subject)
-    return toEventPage(await loaders.eventsOf("cluster", about(filter, "clusterIds", subject.clusterId), range).load(subject.clusterId));
-  if ("nodeId" in subject) return toEventPage(await loaders.eventsOf("node", about(filter, "nodeIds", subject.nodeId), range).load(subject.nodeId));
-  return toEventPage(await loaders.eventsOf("action", about(filter, "actionIds", subject.actionId), range).load(subject.actionId));
+  return toEventPage(await loadHistory(context.loaders, subject, filter, range), range);
+}
+
+function loadHistory(loaders: Loaders, subject: HistorySubject, filter: LedgerFilter, range: HistoryRange): Promise<HistoryPage | Expired> {
+  if ("clusterId" in subject) return loaders.eventsOf("cluster", about(filter, "clusterIds", subject.clusterId), range).load(subject.clusterId);
+  if ("nodeId" in subject) return loaders.eventsOf("node", about(filter, "nodeIds", subject.nodeId), range).load(subject.nodeId);
+  return loaders.eventsOf("action", about(filter, "actionIds", subject.actionId), range).load(subject.actionId);
 }
 
 /** The filter for one object's history: one that names other objects of its kind matches nothing there. */
@@ -99,14 +102,24 @@ function about(filter: LedgerFilter, field: "clusterIds" | "nodeIds" | "actionId
   return named === undefined || named.some((known) => known === id) ? rest : { ...rest, typeCodes: [] };
 }
 
-function toEventPage(page: HistoryPage | Expired): EventPage {
+function toEventPage(page: HistoryPage | Expired, range: HistoryRange): EventPage {
   if ("expired" in page) throw cursorExpired(encodeCursor(page.expired));
+  const stoppedAt = stopOf(page, range);
   return {
     nodes: page.events,
     cursorOf: (event) => encodeCursor(event.cursor),
     hasNextPage: page.hasNext,
     hasPreviousPage: page.hasPrevious,
+    ...(stoppedAt === null ? {} : { stoppedAt }),
     totalCount: null,
     resumeCursor: encodeCursor(page.resume),
   };
+}
+
+/** A page that stayed short because little matches names the place where the search for more goes on, not its last event's. */
+function stopOf(page: HistoryPage, range: HistoryRange): NonNullable<EventPage["stoppedAt"]> | null {
+  const size = range.first ?? range.last ?? 0;
+  if (size === 0 || page.events.length === size) return null;
+  if (range.last === undefined) return page.hasNext ? { cursor: encodeCursor(page.resume), backward: false } : null;
+  return page.hasPrevious ? { cursor: encodeCursor(page.back), backward: true } : null;
 }
