@@ -43,14 +43,13 @@ export async function saveSignals(
   if (rows.length === 0) return;
   await sql`
     /* memory.signals */
-    insert into muster.node_health as h (node_id, reason, message, since, signals)
-    select d.id, d.reason, d.message, ${now}::timestamptz, d.signals
+    insert into muster.node_health (node_id, reason, message, since, signals)
+    select d.id, d.reason, d.message, case when d.changed or h.since is null then ${now}::timestamptz else h.since end, d.signals
       from unnest(${rows.map((r) => r.id)}::uuid[], ${rows.map((r) => r.reason)}::text[], ${rows.map((r) => r.message)}::text[],
                   ${rows.map((r) => r.verdictChanged)}::boolean[], ${rows.map((r) => JSON.stringify(r.signals))}::jsonb[]) as d(id, reason, message, changed, signals)
+      left join muster.node_health h on h.node_id = d.id and h.node_id = any(${rows.map((r) => r.id)}::uuid[])
     on conflict (node_id) do update
-       set reason = excluded.reason, message = excluded.message, signals = excluded.signals,
-           since = case when (select x.changed from unnest(${rows.map((r) => r.id)}::uuid[], ${rows.map((r) => r.verdictChanged)}::boolean[]) as x(id, changed) where x.id = h.node_id)
-                        then excluded.since else h.since end`.execute(db);
+       set reason = excluded.reason, message = excluded.message, signals = excluded.signals, since = excluded.since`.execute(db);
 }
 
 /** Saves how often members have died in a row. */
