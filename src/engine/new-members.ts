@@ -1,0 +1,50 @@
+/** New members of a cluster, as rows to be: id, index, name, host and lane. */
+import { brandId, type HostId } from "../core/ids.ts";
+import { hostLane, laneOf } from "../core/lane.ts";
+import { nodeName } from "../core/name.ts";
+import type { Entropy } from "../core/runtime.ts";
+import type { PlannedCluster } from "../store/cluster-plan.ts";
+import type { PlannedNode } from "../store/node-write.ts";
+
+export interface Host {
+  readonly id: HostId;
+  readonly number: number;
+}
+
+/**
+ * @param firstIndex the first of `count` indexes that were taken for them
+ * @param hosts where they may stand, in turn; null: the driver is bound to no host
+ */
+export function newMembers(
+  cluster: PlannedCluster,
+  firstIndex: number,
+  count: number,
+  hosts: readonly Host[] | null,
+  entropy: Entropy,
+): PlannedNode[] {
+  return Array.from({ length: count }, (_, i): PlannedNode => {
+    const id = brandId("node", entropy.uuid());
+    const index = firstIndex + i;
+    const host = hosts === null ? null : (hosts[index % hosts.length] ?? null);
+    return {
+      id,
+      projectId: cluster.projectId,
+      clusterId: cluster.id,
+      clusterName: cluster.name,
+      profileId: cluster.profileId,
+      lane: host === null ? laneOf(id) : hostLane(host.number, id),
+      hostId: host?.id ?? null,
+      index,
+      name: nodeName(cluster.nodeNameFormat, { cluster: cluster.name, index, random: randomText(entropy) }),
+      role: null,
+      metadata: null,
+      actionId: null,
+    };
+  });
+}
+
+/** 32 lower-case letters and digits, for names. */
+function randomText(entropy: Entropy): string {
+  const alphabet = "abcdefghijklmnopqrstuvwxyz0123456789";
+  return Array.from(entropy.bytes(32), (byte) => alphabet[byte % alphabet.length]).join("");
+}
