@@ -36,6 +36,8 @@ export interface Config {
   readonly hosts: readonly string[];
   /** Null: on loopback only. */
   readonly graphiql: boolean | null;
+  /** How long events are kept; 0: for ever. */
+  readonly ledgerDays: number;
   readonly logLevel: LogLevel;
   readonly limits: Limits;
   /** What our own processes and the members of `process` get of the environment. */
@@ -129,6 +131,11 @@ const own = {
     meaning: "Further names that the API is called by (`muster.example.org`); others are refused.",
   },
   MUSTER_GRAPHIQL: { fallback: "`on` on loopback, else `off`", meaning: "Whether GraphiQL is served." },
+  MUSTER_LEDGER_DAYS: {
+    fallback: "`90`",
+    meaning:
+      "Days that events are kept at least, the audit log and what streams resume from; `0`: for ever. The same for all processes of one database.",
+  },
   MUSTER_LOG_LEVEL: { fallback: "`info`", meaning: "`debug`, `info`, `warn`, `error` or `silent`." },
 } as const satisfies Record<string, Omit<Setting, "name">>;
 
@@ -177,6 +184,7 @@ export function readConfig(env: Environment = process.env, cwd: string = process
     corsOrigins: take<readonly string[] | null>("MUSTER_CORS_ORIGINS", read.origins, null),
     hosts: take("MUSTER_HOSTS", read.names, []),
     graphiql: take<boolean | null>("MUSTER_GRAPHIQL", read.onOff, null),
+    ledgerDays: take("MUSTER_LEDGER_DAYS", (given) => read.integer(given, 0, 36_500), 90),
     logLevel: take("MUSTER_LOG_LEVEL", (given) => read.oneOf(given, logLevels), "info"),
     limits: readLimits(env, mistakes),
     environment: baseEnvironment(env),

@@ -7,7 +7,7 @@ import { createProcessTable, killRemains } from "../drivers/process/liveness.ts"
 import type { MemberRecord } from "../drivers/process/record.ts";
 import { closeFence, fencedEpochs, listNodes, openState } from "../drivers/process/state.ts";
 import { ownerFile } from "./owner-lock.ts";
-import { readState, stateFile } from "./postgres-place.ts";
+import { farPlaces, readState, stateFile } from "./postgres-place.ts";
 import { stopPostmaster } from "./postmaster.ts";
 
 /** Killed processes are gone within a moment, ms. */
@@ -41,10 +41,10 @@ export async function endMembers(data: string, timers: Timers): Promise<number> 
 export async function emptyDemoFolder(data: string, timers: Timers): Promise<void> {
   await endMembers(data, timers);
   const state = existsSync(stateFile(data)) ? readState(data) : null;
-  if (state !== null) {
-    await stopPostmaster(state, timers, true);
-    // It may stand elsewhere, where PostgreSQL's user can reach it.
-    rmSync(state.folder, { recursive: true, force: true });
+  // Where PostgreSQL's user cannot reach this folder, the database stands elsewhere; the demo's is nobody's loss.
+  for (const folder of new Set([...(state === null ? [] : [state.folder]), ...farPlaces(data)])) {
+    await stopPostmaster({ folder }, timers, true);
+    rmSync(folder, { recursive: true, force: true });
   }
   for (const entry of readdirSync(data)) {
     const path = join(data, entry);

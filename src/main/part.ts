@@ -13,7 +13,10 @@ export interface PartSettings {
   readonly kind: PartKind;
   /** Shown by `ps`, and the first word of its log lines: `api`, `worker 2`. */
   readonly name: string;
-  readonly config: Pick<Config, "host" | "port" | "data" | "corsOrigins" | "hosts" | "graphiql" | "logLevel" | "limits" | "environment">;
+  readonly config: Pick<
+    Config,
+    "host" | "port" | "data" | "corsOrigins" | "hosts" | "graphiql" | "ledgerDays" | "logLevel" | "limits" | "environment"
+  >;
   readonly databaseUrl: string;
   /** For sessions: never through a pooler. */
   readonly directUrl: string;

@@ -4,7 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { chmodSync, chownSync, existsSync, mkdirSync, realpathSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { Complaint, sentenceOf } from "./complaint.ts";
@@ -81,8 +81,7 @@ function copiesFor(data: string, user: RunAs | null): string {
 
 /** Named after the data folder, so that people find it, and by chance, so that a folder made anew never meets an old database. */
 function farPlace(data: string, user: RunAs | null): string {
-  const hash = createHash("sha256").update(realpathSync(data)).digest("hex").slice(0, 12);
-  const folder = join(commonFolder, `${hash}-${randomBytes(4).toString("hex")}`);
+  const folder = join(commonFolder, `${farPrefix(data)}${randomBytes(4).toString("hex")}`);
   try {
     mkdirSync(commonFolder, { recursive: true, mode: 0o755 });
     if (prepare(folder, user)) {
@@ -113,4 +112,16 @@ function prepare(folder: string, user: RunAs | null): boolean {
     stdio: "ignore",
   });
   return trial.status === 0;
+}
+
+function farPrefix(data: string): string {
+  return `${createHash("sha256").update(realpathSync(data)).digest("hex").slice(0, 12)}-`;
+}
+
+/** All places below /var/lib/muster that were ever made for this data folder, also such as nothing remembers any more. */
+export function farPlaces(data: string): string[] {
+  if (!existsSync(commonFolder)) return [];
+  return readdirSync(commonFolder)
+    .filter((name) => name.startsWith(farPrefix(data)))
+    .map((name) => join(commonFolder, name));
 }

@@ -13,7 +13,7 @@ export async function startWorkerPart(settings: PartSettings): Promise<RunningPa
   const foundation = await layFoundation(settings, poolSize);
   const { db, runtime, wake, logger, vault, drivers, openSession, installation, host, applicationName } = foundation;
   const store: Store = { db, runtime, wake, writer: 0 };
-  const sequencer = startSequencer({ store, openSession, logger });
+  const sequencer = startSequencer({ store, openSession, logger, retentionDays: settings.config.ledgerDays });
   const worker = startWorker({
     db,
     runtime,
