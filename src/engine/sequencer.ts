@@ -20,8 +20,8 @@ export interface SequencerDeps {
   readonly store: Store;
   readonly openSession: () => Promise<Session>;
   readonly logger: Logger;
-  /** How long events are kept, ms; null or absent: for ever. */
-  readonly retentionMs?: number | null;
+  /** How long events are kept; 0 or absent: for ever. */
+  readonly retentionDays?: number;
 }
 
 /** How often a candidate asks for the lock, ms. */
@@ -39,6 +39,7 @@ const sweepShare = 30;
 /** Partitions are looked after this often, ms, and after so many positions. */
 const upkeepMs = 60_000;
 const upkeepPositions = 10_000n;
+const dayMs = 86_400_000;
 /** Between two attempts to reach a server that is away, or after an error that should not be, ms. */
 const retryMs = 500;
 
@@ -168,9 +169,10 @@ function createUpkeep(self: Sequencer): { look(position: bigint): void; settled(
   const work = async (): Promise<void> => {
     try {
       await ensurePartitions(self.store.db);
-      if (self.retentionMs != null) {
+      const { retentionDays = 0 } = self;
+      if (retentionDays > 0) {
         const now = await readClock(self.store.db);
-        const dropped = await dropExpired(self.store.db, new Date(now.getTime() - self.retentionMs));
+        const dropped = await dropExpired(self.store.db, new Date(now.getTime() - retentionDays * dayMs));
         if (dropped > 0) self.logger.info({ dropped }, "partitions of the ledger were dropped: their time is over");
       }
     } catch (error) {
