@@ -1,11 +1,12 @@
 /** Once per run: a PostgreSQL of its own, and in it a template database, migrated once, that each test file clones. */
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
 import type { TestProject } from "vitest/node";
 import { migrate } from "../../src/store/migrate.ts";
 import { startPostgres } from "./postgres.ts";
+import { reachableTmp } from "./postgres-programs.ts";
 import { templateName } from "./template.ts";
 
 declare module "vitest" {
@@ -15,7 +16,21 @@ declare module "vitest" {
   }
 }
 
+/** How many failed runs' databases are kept. */
+const keptRuns = 3;
+
+/** Removes what failed runs of long ago have left. */
+function forgetOldRuns(): void {
+  const kept = readdirSync(reachableTmp())
+    .filter((name) => name.startsWith("muster-test-"))
+    .map((name) => join(reachableTmp(), name, "failed"))
+    .filter((file) => existsSync(file) && statSync(file).uid === process.getuid?.() && !existsSync(join(file, "../data/postmaster.pid")))
+    .sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
+  for (const file of kept.slice(keptRuns)) rmSync(join(file, ".."), { recursive: true, force: true });
+}
+
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  forgetOldRuns();
   const server = await startPostgres();
   const admin = new pg.Client({ connectionString: server.url("postgres") });
   await admin.connect();
