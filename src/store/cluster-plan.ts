@@ -74,9 +74,13 @@ export async function readPlannedCluster(db: Database, id: ClusterId): Promise<P
   };
 }
 
-/** The generation as it is now; null: the cluster is gone. */
-export async function readGeneration(db: Database, id: ClusterId): Promise<number | null> {
-  const { rows } = await sql<{ generation: number }>`/* plan.generation */ select generation from muster.cluster where id = ${id}`.execute(db);
+/**
+ * The generation as it is now; null: the cluster is gone.
+ * @param last the cluster's rows are to go: nobody may wish for anything any more until they have
+ */
+export async function readGeneration(db: Database, id: ClusterId, last: boolean): Promise<number | null> {
+  const { rows } = await sql<{ generation: number }>`
+    /* plan.generation */ select generation from muster.cluster where id = ${id} ${last ? sql`for update` : sql``}`.execute(db);
   return rows[0]?.generation ?? null;
 }
 
