@@ -40,18 +40,30 @@ export async function* batchEvents(source: EventStream, options: BatchOptions): 
         continue;
       }
       const gathered = [...first];
-      let next: Pulled = first;
-      while (gathered.length < maxSize && next !== "over" && next !== "ended") {
-        next = await puller.pull(timer.over);
-        if (next !== "over" && next !== "ended") gathered.push(...next);
-      }
+      const failure = await fill(puller, gathered, maxSize, timer.over);
       timer.stop();
       while (gathered.length > 0) yield frame(gathered.splice(0, maxSize));
+      // Only now: the place that an error names lies behind what was gathered.
+      if (failure !== null) throw failure.error;
       timer = startTimer(timers, quietMs, signal);
     }
   } finally {
     timer.stop();
     await puller.stop();
+  }
+}
+
+/** Gathers until there is a frame full, or time is over. An error of the source is handed back, for what came before it comes first. */
+async function fill(puller: Puller, gathered: LedgerEvent[], enough: number, over: Promise<"over">): Promise<{ readonly error: unknown } | null> {
+  try {
+    while (gathered.length < enough) {
+      const next = await puller.pull(over);
+      if (next === "over" || next === "ended") return null;
+      gathered.push(...next);
+    }
+    return null;
+  } catch (error) {
+    return { error };
   }
 }
 
@@ -92,8 +104,18 @@ interface Timer {
   stop(): void;
 }
 
+/** With a listener of its own that is taken off again: `AbortSignal.any` would leave one behind with every frame of a long stream. */
 function startTimer(timers: Timers, ms: number, signal: AbortSignal): Timer {
   const own = new AbortController();
-  const over = timers.wait(ms, AbortSignal.any([signal, own.signal])).then((): "over" => "over");
-  return { over, stop: () => own.abort() };
+  const stop = (): void => {
+    signal.removeEventListener("abort", stop);
+    own.abort();
+  };
+  signal.addEventListener("abort", stop);
+  if (signal.aborted) stop();
+  const over = timers.wait(ms, own.signal).then((): "over" => {
+    signal.removeEventListener("abort", stop);
+    return "over";
+  });
+  return { over, stop };
 }

@@ -3,6 +3,7 @@ import { batchEvents, type EventBatch, quietMs } from "../../src/api/batch.ts";
 import type { LedgerCursor } from "../../src/core/cursor.ts";
 import { brandId } from "../../src/core/ids.ts";
 import type { Timers } from "../../src/core/runtime.ts";
+import { LiveError } from "../../src/live/live-error.ts";
 import type { LedgerEvent } from "../../src/store/ledger-event.ts";
 
 function at(position: number): LedgerCursor {
@@ -51,6 +52,7 @@ class Stopwatch implements Timers {
 class Source {
   #given: (readonly LedgerEvent[])[] = [];
   #wake: (() => void) | null = null;
+  #failure: Error | null = null;
   ended = false;
   place = at(0);
 
@@ -72,12 +74,18 @@ class Source {
           await new Promise<void>((resolve) => {
             this.#wake = resolve;
           });
+          if (this.#failure !== null) throw this.#failure;
           if (this.ended) return;
         }
       }
     } finally {
       this.ended = true;
     }
+  }
+
+  fail(error: Error): void {
+    this.#failure = error;
+    this.#wake?.();
   }
 
   end(): void {
@@ -155,6 +163,17 @@ describe("event batches", () => {
     expect(positionsOf(await frame)).toEqual([1]);
     expect((await batches.next()).done).toBe(true);
     expect(timers.waiting).toBe(0);
+  });
+
+  test("the source fails: what came before it is sent first, for the error's place lies behind that", async () => {
+    const { source, batches } = open(10, 50);
+    const slow = new LiveError("SLOW_CONSUMER", { cursor: "1.a.2.1" });
+    source.give(1, 2);
+    const frame = batches.next();
+    await turn();
+    source.fail(slow);
+    expect(positionsOf(await frame)).toEqual([1, 2]);
+    await expect(batches.next()).rejects.toBe(slow);
   });
 
   test("ended from outside while it waits: completes, and no timer is left", async () => {
