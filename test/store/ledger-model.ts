@@ -21,7 +21,7 @@ export interface ModelBatch {
   readonly tick: number | null;
 }
 
-export function uuidOf(kind: number, n: number): string {
+function uuidOf(kind: number, n: number): string {
   return `0000000${kind}-0000-7000-8000-${String(n).padStart(12, "0")}`;
 }
 export const projectOf = (n: number) => brandId("project", uuidOf(1, n));
@@ -43,7 +43,7 @@ interface Positioned {
 }
 
 /** Positions as the sequencer would give them: tick by tick, within one by number. */
-export function positioned(batches: readonly ModelBatch[], stride: bigint): { rows: Positioned[]; topBatch: bigint; maxLag: bigint } {
+function positioned(batches: readonly ModelBatch[], stride: bigint): { rows: Positioned[]; topBatch: bigint; maxLag: bigint } {
   const seen = batches.map((batch, i) => ({ ...batch, number: BigInt(i + 1) * stride })).filter((batch) => batch.tick !== null);
   seen.sort((a, b) => (a.tick ?? 0) - (b.tick ?? 0) || Number(a.number - b.number));
   let topBatch = 0n;
