@@ -32,6 +32,10 @@ export interface ExecutorDeps {
 
 /** Nodes in flight at most, over all drivers: bounds memory, and how much a takeover finds begun. */
 const inFlightLimit = 4_000;
+/** So many more for what is no create: slow creates must not keep deletions and remedies waiting. */
+const reserve = 1_000;
+/** The share of a driver's calls that creates may take up. */
+const createShare = 0.75;
 /** Rows read at most in one turn. */
 const readLimit = 2_000;
 /** A slow poll behind the bell, ms. */
@@ -67,10 +71,11 @@ export function startExecutor(deps: ExecutorDeps): Executor {
 
   const turn = async (): Promise<number> => {
     const { lanes, store } = deps;
-    const room = inFlightLimit - lanes.inFlight.size;
+    const full = lanes.inFlight.size >= inFlightLimit;
+    const room = inFlightLimit + (full ? reserve : 0) - lanes.inFlight.size;
     if (lanes.held.size === 0 || room <= 0 || deps.signal().aborted) return pollMs;
     const held = new Map(lanes.held);
-    const due = await listDueTasks(store.db, [...held.keys()], [...lanes.inFlight.keys()], Math.min(room, readLimit));
+    const due = await listDueTasks(store.db, [...held.keys()], [...lanes.inFlight.keys()], Math.min(room, readLimit), { creates: !full });
     const profiles = await deps.specs.get(
       store.db,
       due.map((task) => task.profileId),
@@ -117,7 +122,8 @@ function chooseCalls(due: readonly DueTask[], profiles: ReadonlyMap<string, Know
   const calls: Call[] = [];
   const taken = new Map(running);
   for (const { driver, verb, tasks } of groups.values()) {
-    for (let i = 0; i < tasks.length && (taken.get(driver) ?? 0) < driver.maxCallsInFlight; i += driver.batchSize) {
+    const most = verb === "create" ? Math.ceil(driver.maxCallsInFlight * createShare) : driver.maxCallsInFlight;
+    for (let i = 0; i < tasks.length && (taken.get(driver) ?? 0) < most; i += driver.batchSize) {
       calls.push({ driver, verb, tasks: tasks.slice(i, i + driver.batchSize) });
       taken.set(driver, (taken.get(driver) ?? 0) + 1);
     }

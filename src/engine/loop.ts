@@ -1,6 +1,6 @@
 /** The one way a loop of the engine runs: again and again, at a bell, surviving whatever a turn throws. */
 import type { Logger, Timers } from "../core/runtime.ts";
-import { isAbsence } from "../store/failure.ts";
+import { isAbsence, isConflict, isTimeout } from "../store/failure.ts";
 import { LaneLost } from "../store/lane.ts";
 import { type Bell, createBell } from "./bell.ts";
 
@@ -25,8 +25,8 @@ export function startLoop(deps: { readonly name: string; readonly timers: Timers
       try {
         waitMs = await turn();
       } catch (error) {
-        // A lost lane or connection is an ordinary day: the next turn reads everything anew.
-        const ordinary = isAbsence(error) || error instanceof LaneLost;
+        // A lost lane or connection, a lock that was not to be had: an ordinary day. The next turn reads everything anew.
+        const ordinary = isAbsence(error) || isTimeout(error) || isConflict(error) || error instanceof LaneLost;
         deps.logger[ordinary ? "debug" : "error"]({ loop: deps.name, error }, "a turn failed");
       }
       await bell.wait(waitMs);

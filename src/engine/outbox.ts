@@ -11,7 +11,7 @@ import type { JsonObject } from "../core/json.ts";
 import type { TaskKind } from "../core/node.ts";
 import type { Logger } from "../core/runtime.ts";
 import type { Observation } from "../drivers/driver.ts";
-import { isAbsence } from "../store/failure.ts";
+import { isAbsence, isConflict, isTimeout } from "../store/failure.ts";
 import { LaneLost } from "../store/lane.ts";
 import type { Store } from "../store/transaction.ts";
 import { type Bell, createBell } from "./bell.ts";
@@ -48,6 +48,8 @@ export interface Outbox {
 
 /** Reports a transaction at most: it stays far below 250 ms and 10,000 rows. */
 const batchLimit = 1_000;
+/** How often a batch waits for a lock until it times out (5 s each) before the report that does not get it is looked for. */
+const lockPatience = 3;
 /** How long the first report waits for company, ms. */
 const gatherMs = 2;
 
@@ -71,7 +73,7 @@ export function startOutbox(deps: {
   };
 
   /** Writes a batch, whatever it takes. Returns when each report is written, dropped or set aside. */
-  const write = async (batch: readonly Report[]): Promise<readonly NodeId[]> => {
+  const write = async (batch: readonly Report[], patience = lockPatience): Promise<readonly NodeId[]> => {
     const owned = batch.filter((report) => lanes.held.get(report.lane) === report.epoch);
     if (owned.length === 0) return [];
     try {
@@ -85,6 +87,8 @@ export function startOutbox(deps: {
         await timers.wait(100);
         return write(owned);
       }
+      // Somebody froze with a lock in his hand: he is judged before long.
+      if ((isTimeout(error) || isConflict(error)) && patience > 0) return write(owned, patience - 1);
       if (owned.length > 1) {
         const half = Math.ceil(owned.length / 2);
         const first = await write(owned.slice(0, half));

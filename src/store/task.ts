@@ -109,7 +109,13 @@ interface DueRow {
  * Tasks due in these lanes, oldest first, without nodes that are in flight here.
  * @param limit rows at most
  */
-export async function listDueTasks(db: Database, lanes: readonly number[], inFlight: readonly NodeId[], limit: number): Promise<DueTask[]> {
+export async function listDueTasks(
+  db: Database,
+  lanes: readonly number[],
+  inFlight: readonly NodeId[],
+  limit: number,
+  wanted: { readonly creates: boolean } = { creates: true },
+): Promise<DueTask[]> {
   // Each lane is walked down its index, and no further than is needed: a volatile clock or one list of lanes would have PostgreSQL read all tasks.
   const perLane = 16 + 4 * Math.ceil(limit / Math.max(1, lanes.length));
   const { rows } = await sql<DueRow>`
@@ -121,6 +127,7 @@ export async function listDueTasks(db: Database, lanes: readonly number[], inFli
              cross join lateral (
                select * from muster.task
                 where lane = l.lane and due_at <= (select clock_timestamp()) and node_id <> all(${inFlight}::uuid[])
+                  and (${wanted.creates} or kind <> ${taskKindCodes.CREATE})
                 order by due_at limit ${perLane}) d
              order by d.due_at limit ${limit}) t
       cross join lateral (select * from muster.node where id = t.node_id limit 1) n`.execute(db);
