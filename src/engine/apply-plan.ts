@@ -47,7 +47,7 @@ export async function applyPlan(
   const firstIndex = create > 0 ? await takeIndexes(store.db, cluster.id, create) : 0;
   return transaction(store, async (tx) => {
     await checkLanes(tx.db, new Map([[due.lane, lanes.held.get(due.lane) ?? 0n]]));
-    if ((await readGeneration(tx.db, cluster.id)) !== cluster.generation) return "void";
+    if ((await readGeneration(tx.db, cluster.id, cluster.deleting)) !== cluster.generation) return "void";
     // Its own changes need no further pass: it has planned them.
     const quiet: Tx = { ...tx, markDue: () => undefined };
     const now = await tx.now();

@@ -76,11 +76,11 @@ export async function readPlannedCluster(db: Database, id: ClusterId): Promise<P
 
 /**
  * The generation as it is now; null: the cluster is gone.
- * @param last the cluster's rows are to go: nobody may wish for anything any more until they have
+ * @param held the cluster is being deleted: nobody may take that back, or wish it anew, until this window has done its part
  */
-export async function readGeneration(db: Database, id: ClusterId, last: boolean): Promise<number | null> {
+export async function readGeneration(db: Database, id: ClusterId, held: boolean): Promise<number | null> {
   const { rows } = await sql<{ generation: number }>`
-    /* plan.generation */ select generation from muster.cluster where id = ${id} ${last ? sql`for update` : sql``}`.execute(db);
+    /* plan.generation */ select generation from muster.cluster where id = ${id} ${held ? sql`for update` : sql``}`.execute(db);
   return rows[0]?.generation ?? null;
 }
 
