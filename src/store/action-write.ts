@@ -60,7 +60,9 @@ export async function insertActions(tx: Tx, now: Date, actions: readonly NewActi
         ${column((a) => JSON.stringify(a.inputs))}::jsonb[], ${column((a) => (a.counter === null ? null : actionCounterCodec.code(a.counter)))}::smallint[],
         ${column((a) => a.total)}::int[], ${column((a) => a.goal ?? 0n)}::bigint[],
         ${column((a) => a.failedBase ?? 0n)}::bigint[], ${column((a) => a.timeoutAt)}::timestamptz[]
-      ) as d(id, project_id, kind, cause, initiator, cluster_id, node_id, subject_name, generation, inputs, counter, total, goal, failed_base, timeout_at)`.execute(tx.db);
+      ) as d(id, project_id, kind, cause, initiator, cluster_id, node_id, subject_name, generation, inputs, counter, total, goal, failed_base, timeout_at)`.execute(
+    tx.db,
+  );
   for (const action of actions) {
     tx.events.push({
       type: "action.created",
@@ -221,7 +223,12 @@ export function progressOf(action: OpenAction, totals: RunningTotals): { readonl
 }
 
 /** Ends the actions that nodes carry, where something else is done to the nodes now: `by` whose action, or (null) the cluster's wish. */
-export async function supersedeNodeActions(tx: Tx, now: Date, nodes: readonly { readonly actionId: ActionId | null }[], by: ActionId | null): Promise<void> {
+export async function supersedeNodeActions(
+  tx: Tx,
+  now: Date,
+  nodes: readonly { readonly actionId: ActionId | null }[],
+  by: ActionId | null,
+): Promise<void> {
   const replaced = nodes.flatMap((node) => (node.actionId === null || node.actionId === by ? [] : [node.actionId]));
   await stepActions(
     tx,

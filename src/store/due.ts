@@ -35,7 +35,12 @@ export interface DueCluster {
  * Takes clusters that are due in these lanes, oldest first, by moving them `leaseMs` into the future: should the planner die, they
  * are due again then. The lane's owner is the only one who asks.
  */
-export async function takeDue(db: Database, lanes: readonly number[], limit: number, leaseMs: number): Promise<(DueCluster & { leasedUntil: Date })[]> {
+export async function takeDue(
+  db: Database,
+  lanes: readonly number[],
+  limit: number,
+  leaseMs: number,
+): Promise<(DueCluster & { leasedUntil: Date })[]> {
   const { rows } = await sql<{ cluster_id: ClusterId; project_id: ProjectId; lane: number; due_at: Date }>`
     /* due.take */
     update muster.cluster_due d

@@ -13,14 +13,18 @@ export async function readJobCursors(db: Database, ids: readonly ActionId[]): Pr
   if (ids.length === 0) return new Map();
   const { rows } = await sql<{ id: ActionId; after: NodeId | null; done: boolean | null }>`
     /* job.cursor */
-    select id, outputs #>> '{spread,after}' as after, (outputs #>> '{spread,done}')::boolean as done from muster.action where id = any(${ids}::uuid[])`.execute(db);
+    select id, outputs #>> '{spread,after}' as after, (outputs #>> '{spread,done}')::boolean as done from muster.action where id = any(${ids}::uuid[])`.execute(
+    db,
+  );
   return new Map(rows.map((row) => [row.id, { after: row.after, done: row.done ?? false }]));
 }
 
 export async function saveJobCursor(db: Database, id: ActionId, cursor: JobCursor): Promise<void> {
   await sql`
     /* job.spread */
-    update muster.action set outputs = coalesce(outputs, '{}') || jsonb_build_object('spread', ${JSON.stringify(cursor)}::jsonb) where id = ${id}`.execute(db);
+    update muster.action set outputs = coalesce(outputs, '{}') || jsonb_build_object('spread', ${JSON.stringify(cursor)}::jsonb) where id = ${id}`.execute(
+    db,
+  );
 }
 
 /** The next members of a cluster by id; only those that are out of the ordinary where `sickOnly`. */
@@ -29,7 +33,9 @@ export async function nextJobMembers(db: Database, clusterId: ClusterId, after: 
   const { rows } = sickOnly
     ? await sql<{ id: NodeId }>`
         /* job.sick */
-        select node_id as id from muster.notable where cluster_id = ${clusterId} and node_id > ${from}::uuid order by node_id limit ${limit}`.execute(db)
+        select node_id as id from muster.notable where cluster_id = ${clusterId} and node_id > ${from}::uuid order by node_id limit ${limit}`.execute(
+        db,
+      )
     : await sql<{ id: NodeId }>`
         /* job.members */
         select id from muster.node where cluster_id = ${clusterId} and id > ${from}::uuid order by id limit ${limit}`.execute(db);

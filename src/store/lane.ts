@@ -25,7 +25,12 @@ export async function checkLanes(db: Database, held: ReadonlyMap<number, bigint>
 }
 
 /** Takes up to `limit` lanes that nobody owns: shared ones, or this host's. Raises their epochs. */
-export async function claimLanes(db: Database, owner: WorkerId, lanes: { readonly shared: number; readonly host: number }, hostId: HostId): Promise<Map<number, bigint>> {
+export async function claimLanes(
+  db: Database,
+  owner: WorkerId,
+  lanes: { readonly shared: number; readonly host: number },
+  hostId: HostId,
+): Promise<Map<number, bigint>> {
   const { rows } = await sql<{ id: number; epoch: bigint }>`
     /* lane.claim */
     update muster.lane set owner = ${owner}, epoch = epoch + 1
@@ -82,7 +87,9 @@ export async function laneShares(
 export async function ensureHostLanes(db: Database, hostId: HostId, hostNumber: number): Promise<void> {
   await sql`
     /* lane.host */
-    insert into muster.lane (id, host_id) select id, ${hostId} from unnest(${hostLanes(hostNumber)}::int[]) as l(id) on conflict (id) do nothing`.execute(db);
+    insert into muster.lane (id, host_id) select id, ${hostId} from unnest(${hostLanes(hostNumber)}::int[]) as l(id) on conflict (id) do nothing`.execute(
+    db,
+  );
 }
 
 export interface OwnedLane {

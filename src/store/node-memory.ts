@@ -38,7 +38,13 @@ export async function readMemory(db: Database, ids: readonly NodeId[]): Promise<
 export async function saveSignals(
   db: Database,
   now: Date,
-  rows: readonly { readonly id: NodeId; readonly reason: string; readonly message: string | null; readonly verdictChanged: boolean; readonly signals: Signals }[],
+  rows: readonly {
+    readonly id: NodeId;
+    readonly reason: string;
+    readonly message: string | null;
+    readonly verdictChanged: boolean;
+    readonly signals: Signals;
+  }[],
 ): Promise<void> {
   if (rows.length === 0) return;
   await sql`

@@ -110,6 +110,8 @@ function toProbed(row: Row): ProbedNode {
 
 /** The lanes of nodes: who may speak about them. */
 export async function lanesOf(db: Database, ids: readonly NodeId[]): Promise<Map<NodeId, number>> {
-  const { rows } = await sql<{ id: NodeId; lane: number }>`/* node.lanes */ select id, lane from muster.node where id = any(${ids}::uuid[])`.execute(db);
+  const { rows } = await sql<{ id: NodeId; lane: number }>`/* node.lanes */ select id, lane from muster.node where id = any(${ids}::uuid[])`.execute(
+    db,
+  );
   return new Map(rows.map((row) => [row.id, row.lane]));
 }

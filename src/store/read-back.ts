@@ -48,7 +48,9 @@ export async function askNextChecks(db: Database, after: NodeId | null, limit: n
 export async function checksLeft(db: Database): Promise<boolean> {
   const { rows } = await sql<{ left: boolean }>`
     /* readback.left */
-    select exists (select 1 from muster.task where kind = ${taskKindCodes.CHECK} and (begun_by <> 0 or due_at <= clock_timestamp())) as left`.execute(db);
+    select exists (select 1 from muster.task where kind = ${taskKindCodes.CHECK} and (begun_by <> 0 or due_at <= clock_timestamp())) as left`.execute(
+    db,
+  );
   return rows[0]?.left ?? false;
 }
 

@@ -36,11 +36,25 @@ export interface Tombstone {
 
 /** Tombstones in these lanes, oldest first. */
 export async function listTombstones(db: Database, lanes: readonly number[], limit: number): Promise<Tombstone[]> {
-  const { rows } = await sql<{ node_id: NodeId; profile_id: ProfileId; host_id: HostId | null; lane: number; epoch: number; physical_id: string | null }>`
+  const { rows } = await sql<{
+    node_id: NodeId;
+    profile_id: ProfileId;
+    host_id: HostId | null;
+    lane: number;
+    epoch: number;
+    physical_id: string | null;
+  }>`
     /* tombstone.list */
     select node_id, profile_id, host_id, lane, epoch, physical_id from muster.tombstone
      where lane = any(${lanes}::int[]) order by node_id limit ${limit}`.execute(db);
-  return rows.map((row) => ({ nodeId: row.node_id, profileId: row.profile_id, hostId: row.host_id, lane: row.lane, epoch: row.epoch, physicalId: row.physical_id }));
+  return rows.map((row) => ({
+    nodeId: row.node_id,
+    profileId: row.profile_id,
+    hostId: row.host_id,
+    lane: row.lane,
+    epoch: row.epoch,
+    physicalId: row.physical_id,
+  }));
 }
 
 /** What was left of these is gone for certain. */

@@ -3,7 +3,7 @@ import { sql } from "kysely";
 import type { HostId, WorkerId } from "../core/ids.ts";
 import type { Database } from "./database.ts";
 import { ensureHostLanes } from "./lane.ts";
-import { transaction, type Store } from "./transaction.ts";
+import { type Store, transaction } from "./transaction.ts";
 
 /** The space of workers' session locks (pg_advisory_lock's first key); the second is the worker's number. */
 export const workerLockSpace = 0x6d757374;
@@ -99,7 +99,9 @@ export async function liveHosts(db: Database, driver: string): Promise<{ readonl
 
 /** How long ago PostgreSQL started, ms: after a start nobody is judged for a while. */
 export async function serverAgeMs(db: Database): Promise<number> {
-  const { rows } = await sql<{ ms: string }>`/* server.age */ select extract(epoch from clock_timestamp() - pg_postmaster_start_time()) * 1000 as ms`.execute(db);
+  const { rows } = await sql<{
+    ms: string;
+  }>`/* server.age */ select extract(epoch from clock_timestamp() - pg_postmaster_start_time()) * 1000 as ms`.execute(db);
   return Number(rows[0]?.ms ?? 0);
 }
 
@@ -150,7 +152,16 @@ export async function getWorkersByIds(db: Database, ids: readonly WorkerId[]): P
 }
 
 async function readWorkers(db: Database, ids: readonly WorkerId[] | null): Promise<WorkerRow[]> {
-  const { rows } = await sql<{ id: WorkerId; host: string; pid: number; version: string; started_at: Date; heartbeat_at: Date; draining: boolean; held: bigint }>`
+  const { rows } = await sql<{
+    id: WorkerId;
+    host: string;
+    pid: number;
+    version: string;
+    started_at: Date;
+    heartbeat_at: Date;
+    draining: boolean;
+    held: bigint;
+  }>`
     /* worker.list */
     select w.id, h.name as host, w.pid, w.version, w.started_at, w.heartbeat_at, w.draining, t.held
       from muster.worker w

@@ -3,6 +3,7 @@ import { sql } from "kysely";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { decodeCursor, type LedgerCursor, lastOrdinal } from "../../src/core/cursor.ts";
+import { brandId } from "../../src/core/ids.ts";
 import type { Feed } from "../../src/live/feed.ts";
 import { LiveError } from "../../src/live/live-error.ts";
 import { readLedger } from "../../src/store/ledger.ts";
@@ -73,11 +74,11 @@ describe("feed", () => {
       { projectId: stage.projectId, typeCodes: [16] },
     ];
     const nothing: LedgerFilter[] = [
-      { projectId: stage.clusterId(1) as string as typeof stage.projectId },
+      { projectId: brandId("project", stage.clusterId(1)) },
       { projectId: null, typeCodes: [] },
       { projectId: null, clusterIds: [] },
       { projectId: null, minLevel: "ERROR" },
-      { projectId: stage.projectId, nodeIds: [stage.clusterId(1) as string as never] },
+      { projectId: stage.projectId, nodeIds: [brandId("node", stage.clusterId(1))] },
     ];
     const silent = nothing.map((filter) => {
       const heard: LedgerEvent[] = [];
