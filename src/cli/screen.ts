@@ -33,9 +33,9 @@ const columns = [
 ] as const;
 
 const colours = { good: "32", busy: "33", bad: "31", dim: "2", bold: "1" } as const;
-export type Colour = keyof typeof colours;
+type Colour = keyof typeof colours;
 
-export function paint(text: string, colour: Colour): string {
+function paint(text: string, colour: Colour): string {
   return `\u001b[${colours[colour]}m${text}\u001b[0m`;
 }
 
@@ -44,21 +44,36 @@ function colourOf(member: MemberView): Colour {
   return member.status === "ACTIVE" && member.health === "HEALTHY" ? "good" : "busy";
 }
 
-/** The table of members and below it the newest events, cut to the terminal's size. */
+/** Lines that are no member and no event: head, titles, blanks, hint, and the cursor's own below them. */
+const otherLines = 9;
+const leastEvents = 3;
+
+/** The table of members and below it the newest events, cut to the terminal's size: a line that wraps would shift the next picture. */
 export function drawScreen(
   cluster: ClusterView | null,
   events: readonly EventView[],
   hint: string,
   size: { readonly columns: number; readonly rows: number },
 ): string[] {
-  const head =
-    cluster === null
-      ? ["The cluster is being made …"]
-      : [`Cluster ${cluster.name}: ${cluster.status}, ${cluster.active} of ${cluster.desired} active, ${cluster.healthy} healthy`, "", titles()];
-  const members = (cluster?.members ?? []).map((member) => paint(cut(row(member), size.columns), colourOf(member)));
-  const room = Math.max(3, size.rows - head.length - members.length - 5);
-  const tail = events.slice(-room).map((event) => cut(eventLine(event), size.columns));
-  return [...head.map((line) => paint(cut(line, size.columns), "bold")), ...members, "", ...tail.map((line) => paint(line, "dim")), "", hint];
+  const all = cluster?.members ?? [];
+  const room = Math.max(2, size.rows - otherLines - leastEvents);
+  const shown = all.length > room ? all.slice(0, room - 1) : all;
+  const members = shown.map((member) => paint(cut(row(member), size.columns), colourOf(member)));
+  if (shown.length < all.length) members.push(`… and ${all.length - shown.length} more`);
+  const tail = events.slice(-Math.max(leastEvents, size.rows - otherLines - members.length));
+  return [
+    ...headOf(cluster).map((line) => paint(cut(line, size.columns), "bold")),
+    ...members,
+    "",
+    ...tail.map((event) => paint(cut(eventLine(event), size.columns), "dim")),
+    "",
+    ...hint.split("\n").map((line) => cut(line, size.columns)),
+  ];
+}
+
+function headOf(cluster: ClusterView | null): string[] {
+  if (cluster === null) return ["The cluster is being made …"];
+  return [`Cluster ${cluster.name}: ${cluster.status}, ${cluster.active} of ${cluster.desired} active, ${cluster.healthy} healthy`, "", titles()];
 }
 
 function titles(): string {

@@ -123,7 +123,7 @@ function suggest(display: Display, cluster: ClusterView | null): void {
   display.hint(
     healthy < desired
       ? `${healthy} of ${desired} members are healthy. Ctrl-C ends everything.`
-      : `All ${desired} members are healthy. In another terminal, kill one and watch:  kill -9 ${victim.pid}     (Ctrl-C ends everything)`,
+      : `All ${desired} members are healthy. In another terminal, kill one and watch (Ctrl-C ends everything):\n\n  kill -9 ${victim.pid}`,
   );
 }
 

@@ -8,10 +8,6 @@ export interface RunAs {
   readonly gid: number;
 }
 
-export function isRoot(): boolean {
-  return process.getuid?.() === 0;
-}
-
 /** What to hand to `spawn`; empty where we run it as ourselves. */
 export function spawnAs(user: RunAs | null): Partial<RunAs> {
   return user === null ? {} : { uid: user.uid, gid: user.gid };

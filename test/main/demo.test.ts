@@ -6,7 +6,7 @@ const membersOf = (folder: string): number[] => runningIn(folder).flatMap(({ tit
 
 /** Resolves with the pid that the demo proposes to kill, once all five members are healthy. */
 async function allHealthy(demo: Muster): Promise<number> {
-  const [, pid = ""] = await demo.line(/All 5 members are healthy.*kill -9 (\d+)/);
+  const [, pid = ""] = await demo.line(/All 5 members are healthy.*\n\n {2}kill -9 (\d+)/);
   return Number(pid);
 }
 
