@@ -1,4 +1,5 @@
 import { sql } from "kysely";
+import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createCluster } from "../../src/commands/cluster.ts";
 import { resizeCluster, scaleOutCluster } from "../../src/commands/cluster-size.ts";
@@ -7,6 +8,7 @@ import { createProfile, deleteProfile } from "../../src/commands/profile.ts";
 import { createProject, updateProject } from "../../src/commands/project.ts";
 import { createToken } from "../../src/commands/token.ts";
 import { encodeId, type ProfileId } from "../../src/core/ids.ts";
+import { isTimeout } from "../../src/store/failure.ts";
 import { purgeKeys } from "../../src/store/idempotency.ts";
 import { startWorld, type World } from "../support/world.ts";
 import { aCluster, aProfile, clusterNow, issuesOf, refusalOf, valueOf } from "./support.ts";
@@ -36,6 +38,25 @@ describe("idempotency keys", () => {
     const answers = (await Promise.all(Array.from({ length: 10 }, () => by("at-once", 2, "k2")))).map(valueOf);
     expect(new Set(answers.map((answer) => answer.actionId)).size).toBe(1);
     expect((await clusterNow(context, made.clusterId)).desiredCapacity).toBe(3);
+  });
+
+  test("a key in use for longer than five seconds → the second call gives up, nothing done; then it works", async () => {
+    const made = await aCluster(context, profileId, { name: "patient", desiredCapacity: 1 });
+    const client = new pg.Client({ connectionString: world.database.url });
+    await client.connect();
+    await client.query("begin");
+    const key =
+      "insert into muster.idempotency_key (project_id, key, mutation, input_hmac, payload, created_at) values ($1, 'slow', 'x', '', '{}', now())";
+    await client.query(key, [world.projectId]);
+    const given = await by("patient", 1, "slow").then(
+      () => "accepted",
+      (error: unknown) => isTimeout(error),
+    );
+    expect(given).toBe(true);
+    await client.query("rollback");
+    await client.end();
+    valueOf(await by("patient", 1, "slow"));
+    expect((await clusterNow(context, made.clusterId)).desiredCapacity).toBe(2);
   });
 
   test("the same key with another input, or for another mutation → Conflict KEY_REUSED", async () => {

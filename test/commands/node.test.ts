@@ -257,6 +257,20 @@ describe("cancelAction", () => {
     valueOf(await deleteCluster(world.context("ADMIN"), { cluster: { name: "halted" }, abandon: true }));
   });
 
+  test("a deletion that workers are just beginning, twenty times → taken back whole, or not at all", async () => {
+    for (let i = 0; i < 20; i++) {
+      const made = await aCluster(context, profileId, { name: `kept-${i}`, desiredCapacity: 3 });
+      await ended(made.actionId);
+      const gone = valueOf(await deleteCluster(context, { cluster: { name: `kept-${i}` }, abandon: false }));
+      const back = await cancelAction(context, { id: encodeId("action", gone.actionId) });
+      const end = await ended(gone.actionId);
+      expect(end.status).toBe(back.ok ? "CANCELLED" : "SUCCEEDED");
+      const lost = (await readEventsOf(context, { clusterId: made.clusterId })).filter((event) => event.type === "node.deleted");
+      expect(lost).toHaveLength(back.ok ? 0 : 3);
+      if (back.ok) expect(await clusterNow(context, made.clusterId)).toMatchObject({ deleting: false, desiredCapacity: 3 });
+    }
+  });
+
   test("an unknown, a mistyped, a foreign id → NotFound", async () => {
     for (const id of ["x", "action_00000000000000000000000001", encodeId("profile", profileId)]) {
       expect(refusalOf(await cancelAction(context, { id }))).toMatchObject({ kind: "NotFound", path: ["id"] });
