@@ -5,7 +5,7 @@ import { createSimDriver } from "../../src/drivers/sim/index.ts";
 import { realRuntime } from "../../src/main/runtime.ts";
 import { createTestLog } from "../support/log.ts";
 
-export const secretiveSchema: JsonObject = {
+const secretiveSchema: JsonObject = {
   type: "object",
   properties: {
     password: { type: "string", writeOnly: true },
