@@ -1,6 +1,6 @@
 /** What the planner reads of a cluster and writes about it; all by keys, all aggregates, never a list of members. */
 import { sql } from "kysely";
-import { type ClusterStatus, clusterStatusCodec, type Condition } from "../core/cluster.ts";
+import { type ClusterStatus, type Condition, clusterStatusCodec } from "../core/cluster.ts";
 import type { ClusterId, NodeId, ProfileId, ProjectId } from "../core/ids.ts";
 import { nodeStatusCodec, taskKindCodes } from "../core/node.ts";
 import { type Brake, restedBrake } from "../core/plan/brake.ts";
