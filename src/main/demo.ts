@@ -39,7 +39,7 @@ export async function runDemo(given: Config): Promise<number> {
   const runtime = realRuntime();
   const config: Config = { ...given, data: join(given.data, "demo"), databaseUrl: null, directUrl: null, process: "on" };
   openDataFolder(config.data);
-  const lock = takeOwnerLock(config.data, "muster start --demo");
+  const lock = await takeOwnerLock(config.data, "muster start --demo", runtime.timers);
   process.stdout.write("Starting PostgreSQL, the API and the workers …\n");
   await emptyDemoFolder(config.data, runtime.timers);
   const logFile = join(config.data, "log", "muster.log");

@@ -20,9 +20,9 @@ export function ownIdentity(): ProcessIdentity {
   return { pid: process.pid, startedAt, world: ownWorld() };
 }
 
-/** Whether that very process still runs. `elsewhere`: it ran in another boot or container, where we cannot look. */
+/** Whether that very process still runs. `elsewhere`: it belongs to another boot, container or machine, where we cannot look. */
 export function stateOf(identity: ProcessIdentity): "running" | "gone" | "elsewhere" {
-  if (identity.world !== ownWorld()) return bootOf(identity.world) === bootOf(ownWorld()) ? "elsewhere" : "gone";
+  if (identity.world !== ownWorld()) return "elsewhere";
   return startTimeOf(identity.pid) === identity.startedAt ? "running" : "gone";
 }
 
@@ -54,8 +54,4 @@ function statFields(pid: number): string[] | null {
 function ownWorld(): string {
   if (process.platform !== "linux") return process.platform;
   return `${readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()} ${readlinkSync("/proc/self/ns/pid")}`;
-}
-
-function bootOf(world: string): string {
-  return world.split(" ")[0] ?? "";
 }

@@ -44,7 +44,7 @@ export interface StartOptions {
 export async function startInstallation(options: StartOptions): Promise<Installation> {
   const { config, runtime, logger } = options;
   openDataFolder(config.data);
-  const lock = options.lock ?? takeOwnerLock(config.data, options.command);
+  const lock = options.lock ?? (await takeOwnerLock(config.data, options.command, runtime.timers));
   const keepers: Keeper[] = [];
   let postgres: EmbeddedPostgres | null = null;
   const stop = async ({ hurry = false } = {}): Promise<void> => {

@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
+import type { Timers } from "../../src/core/runtime.ts";
 import { Complaint } from "../../src/main/complaint.ts";
 import { currentOwner, ownerFile, takeOwnerLock } from "../../src/main/owner-lock.ts";
 import { ownIdentity, startTimeOf } from "../../src/main/process-identity.ts";
@@ -17,20 +18,26 @@ function folder(): string {
   return mkdtempSync(join(tmpdir(), "muster-lock-"));
 }
 
+/** Time flies; what happens meanwhile is the test's to say. */
+const timers = (meanwhile: () => void = () => undefined): Timers => ({ wait: async () => meanwhile() });
+
 describe("the owner lock", () => {
-  test("held by a process that runs → a complaint that names it", () => {
+  test("held by a process that runs → a complaint that names it", async () => {
     const data = folder();
-    takeOwnerLock(data, "muster start --demo");
-    expect(() => takeOwnerLock(data, "muster start")).toThrow(Complaint);
-    expect(() => takeOwnerLock(data, "muster start")).toThrow(`muster start --demo (process ${process.pid}`);
+    const lock = await takeOwnerLock(data, "muster start --demo", timers());
+    await expect(takeOwnerLock(data, "muster start", timers())).rejects.toThrow(Complaint);
+    await expect(takeOwnerLock(data, "muster start", timers())).rejects.toThrow(`muster start --demo (process ${process.pid}`);
     expect(currentOwner(data)?.pid).toBe(process.pid);
+    lock.release();
   });
 
-  test("let go → free for the next", () => {
+  test("let go → free for the next", async () => {
     const data = folder();
-    takeOwnerLock(data, "first").release();
+    (await takeOwnerLock(data, "first", timers())).release();
     expect(existsSync(ownerFile(data))).toBe(false);
-    expect(takeOwnerLock(data, "second").afterCrash).toBe(false);
+    const next = await takeOwnerLock(data, "second", timers());
+    expect(next.afterCrash).toBe(false);
+    next.release();
   });
 
   test("its owner was killed → taken over, and says so", async () => {
@@ -39,22 +46,31 @@ describe("the owner lock", () => {
     children.push(child);
     const identity = { ...ownIdentity(), pid: child.pid ?? 0, startedAt: startTimeOf(child.pid ?? 0) };
     writeFileSync(ownerFile(data), JSON.stringify({ ...identity, command: "muster start", since: "now" }));
-    expect(() => takeOwnerLock(data, "muster start")).toThrow(`process ${child.pid}`);
+    await expect(takeOwnerLock(data, "muster start", timers())).rejects.toThrow(`process ${child.pid}`);
     child.kill("SIGKILL");
     await once(child, "exit");
-    expect(takeOwnerLock(data, "muster start").afterCrash).toBe(true);
+    expect((await takeOwnerLock(data, "muster start", timers())).afterCrash).toBe(true);
     expect(readFileSync(ownerFile(data), "utf8")).toContain(`"pid":${process.pid},`);
   });
 
-  test("its owner's pid was used again → is not taken for the owner", () => {
+  test("its owner's pid was used again → is not taken for the owner", async () => {
     const data = folder();
     writeFileSync(ownerFile(data), JSON.stringify({ ...ownIdentity(), startedAt: "1", command: "muster start", since: "now" }));
-    expect(takeOwnerLock(data, "muster start").afterCrash).toBe(true);
+    expect((await takeOwnerLock(data, "muster start", timers())).afterCrash).toBe(true);
   });
 
-  test("its file holds junk → taken over", () => {
+  test("its owner is in another container, or was in another boot → in use while the file is touched, else taken over", async () => {
+    const data = folder();
+    const elsewhere = JSON.stringify({ ...ownIdentity(), world: "another", command: "muster start", since: "now" });
+    writeFileSync(ownerFile(data), elsewhere);
+    const touched = timers(() => utimesSync(ownerFile(data), 1, 1));
+    await expect(takeOwnerLock(data, "muster start", touched)).rejects.toThrow("on another machine or in another container");
+    expect((await takeOwnerLock(data, "muster start", timers())).afterCrash).toBe(true);
+  });
+
+  test("its file holds junk → taken over", async () => {
     const data = folder();
     writeFileSync(ownerFile(data), "{");
-    expect(takeOwnerLock(data, "muster start").afterCrash).toBe(true);
+    expect((await takeOwnerLock(data, "muster start", timers())).afterCrash).toBe(true);
   });
 });
