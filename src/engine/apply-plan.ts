@@ -90,6 +90,8 @@ function idle(cluster: PlannedCluster, plan: ClusterPlan<ActionId>): boolean {
     plan.actions.length === 0 &&
     !plan.forget &&
     same &&
+    plan.brake.suspected === cluster.brake.suspected &&
+    plan.brake.calmAtMs === cluster.brake.calmAtMs &&
     plan.status === cluster.status &&
     plan.statusReason === cluster.statusReason &&
     plan.observedGeneration === cluster.observedGeneration

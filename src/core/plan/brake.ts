@@ -8,9 +8,13 @@ export interface Brake {
   readonly windowStartMs: number;
   /** Remedies begun in it. */
   readonly used: number;
+  /** The probe is suspected, since too many failed it together. */
+  readonly suspected: boolean;
+  /** Since the probe no longer speaks against too many: when it is believed again, ms since 1970; null while it does. */
+  readonly calmAtMs: number | null;
 }
 
-export const restedBrake: Brake = { windowStartMs: 0, used: 0 };
+export const restedBrake: Brake = { windowStartMs: 0, used: 0, suspected: false, calmAtMs: null };
 
 export const brakeRules = {
   windowMs: 60_000,
@@ -20,6 +24,8 @@ export const brakeRules = {
   perWindow: (desired: number): number => Math.max(10, desired),
   /** So many members whose death only a probe asserts make the probe the suspect: three, or half of them. */
   suspicious: (desired: number): number => Math.max(3, Math.ceil(desired / 2)),
+  /** A probe that was suspected must speak well of members for so long before it is believed again: those it has not yet got round to. */
+  calmMs: 10_000,
 } as const;
 
 export interface Casualties {
@@ -46,8 +52,9 @@ export interface BrakeDecision {
 /** How many remedies may begin now. Pure. */
 export function applyBrake(desired: number, casualties: Casualties, brake: Brake, nowMs: number): BrakeDecision {
   const fresh = nowMs - brake.windowStartMs >= brakeRules.windowMs || nowMs < brake.windowStartMs;
-  const window: Brake = fresh ? { windowStartMs: nowMs, used: 0 } : brake;
-  const certainOnly = casualties.doubtful >= brakeRules.suspicious(desired);
+  const suspicion = suspicionOf(desired, casualties, brake, nowMs);
+  const window = { windowStartMs: fresh ? nowMs : brake.windowStartMs, used: fresh ? 0 : brake.used };
+  const certainOnly = suspicion.suspected;
   const wanted = certainOnly ? casualties.certain : casualties.waiting;
   const room = Math.min(brakeRules.atOnce(desired) - casualties.recovering, brakeRules.perWindow(desired) - window.used);
   const treat = Math.max(0, Math.min(wanted, room));
@@ -56,10 +63,20 @@ export function applyBrake(desired: number, casualties: Casualties, brake: Brake
   const paused = certainOnly
     ? {
         reason: "TOO_MANY_FAILED",
-        message: `${casualties.doubtful} of ${desired} members fail their probes together: the probe is suspected, nothing is restarted on its word`,
+        message: `${casualties.doubtful} of ${desired} members fail their probes${suspicion.calmAtMs === null ? " together" : "; many did just now"}: the probe is suspected, nothing is restarted on its word`,
       }
     : spent
       ? { reason: "BRAKE", message: `${brakeRules.perWindow(desired)} remedies were begun within a minute` }
       : null;
-  return { treat, certainOnly, brake: next, paused, retryAtMs: spent ? window.windowStartMs + brakeRules.windowMs : null };
+  const again = [spent ? window.windowStartMs + brakeRules.windowMs : null, suspicion.calmAtMs].filter((at) => at !== null);
+  return { treat, certainOnly, brake: { ...next, ...suspicion }, paused, retryAtMs: again.length === 0 ? null : Math.min(...again) };
+}
+
+/** Suspected as soon as too many fail together; believed again only some time after they no longer do. */
+function suspicionOf(desired: number, casualties: Casualties, brake: Brake, nowMs: number): Pick<Brake, "suspected" | "calmAtMs"> {
+  if (casualties.doubtful >= brakeRules.suspicious(desired)) return { suspected: true, calmAtMs: null };
+  if (!brake.suspected) return { suspected: false, calmAtMs: null };
+  // The clock may have stepped back: the while is never longer than it is.
+  const calmAtMs = Math.min(brake.calmAtMs ?? Number.POSITIVE_INFINITY, nowMs + brakeRules.calmMs);
+  return nowMs >= calmAtMs ? { suspected: false, calmAtMs: null } : { suspected: true, calmAtMs };
 }

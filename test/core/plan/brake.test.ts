@@ -21,7 +21,7 @@ describe("the brake on healing", () => {
         fc.nat(10_000_000),
         fc.nat(2_000),
         (desired, casualties, windowStartMs, nowMs, used) => {
-          const decision = applyBrake(desired, casualties, { windowStartMs, used }, nowMs);
+          const decision = applyBrake(desired, casualties, { ...restedBrake, windowStartMs, used }, nowMs);
           expect(decision.treat).toBeGreaterThanOrEqual(0);
           expect(decision.treat).toBeLessThanOrEqual(casualties.waiting);
           if (decision.treat > 0) expect(decision.treat + casualties.recovering).toBeLessThanOrEqual(brakeRules.atOnce(desired));
@@ -81,16 +81,39 @@ describe("the brake on healing", () => {
     });
   });
 
+  test("a suspected probe speaks well of most again → those it has not got round to are left in peace for a while, then treated", () => {
+    const suspected = applyBrake(5, { waiting: 5, certain: 0, doubtful: 5, recovering: 0 }, restedBrake, 1_000_000);
+    const calming = applyBrake(5, { waiting: 2, certain: 0, doubtful: 2, recovering: 0 }, suspected.brake, 2_000_000);
+    expect(calming).toMatchObject({ treat: 0, certainOnly: true, paused: { reason: "TOO_MANY_FAILED" }, retryAtMs: 2_000_000 + brakeRules.calmMs });
+    const relapse = applyBrake(5, { waiting: 3, certain: 0, doubtful: 3, recovering: 0 }, calming.brake, 2_005_000);
+    expect(relapse).toMatchObject({ treat: 0, retryAtMs: null });
+    const calm = applyBrake(5, { waiting: 2, certain: 0, doubtful: 2, recovering: 0 }, calming.brake, 2_000_000 + brakeRules.calmMs);
+    expect(calm).toMatchObject({ treat: 2, certainOnly: false, paused: null });
+  });
+
   test("the window is spent → paused until it is over, and then on", () => {
-    const spent: Brake = { windowStartMs: 1_000_000, used: 10 };
+    const spent: Brake = { ...restedBrake, windowStartMs: 1_000_000, used: 10 };
     const held = applyBrake(5, { waiting: 2, certain: 2, doubtful: 0, recovering: 0 }, spent, 1_030_000);
     expect(held).toMatchObject({ treat: 0, paused: { reason: "BRAKE" }, retryAtMs: 1_060_000 });
     expect(applyBrake(5, { waiting: 2, certain: 2, doubtful: 0, recovering: 0 }, held.brake, 1_060_000)).toMatchObject({ treat: 2, paused: null });
   });
 
   test("the clock stepped back → a new window, not a brake for ever", () => {
-    expect(applyBrake(5, { waiting: 1, certain: 1, doubtful: 0, recovering: 0 }, { windowStartMs: 9_000_000, used: 10 }, 1_000_000)).toMatchObject({
+    expect(
+      applyBrake(5, { waiting: 1, certain: 1, doubtful: 0, recovering: 0 }, { ...restedBrake, windowStartMs: 9_000_000, used: 10 }, 1_000_000),
+    ).toMatchObject({
       treat: 1,
     });
+  });
+
+  test("the probe was suspected and speaks well again → believed only after a while, and then it says so", () => {
+    const suspected = applyBrake(5, { waiting: 3, certain: 0, doubtful: 3, recovering: 0 }, restedBrake, 1_000_000);
+    expect(suspected).toMatchObject({ treat: 0, certainOnly: true, paused: { reason: "TOO_MANY_FAILED" } });
+    const one = { waiting: 1, certain: 0, doubtful: 1, recovering: 0 };
+    const soon = applyBrake(5, one, suspected.brake, 1_000_100);
+    expect(soon).toMatchObject({ treat: 0, certainOnly: true, retryAtMs: 1_000_100 + brakeRules.calmMs });
+    expect(applyBrake(5, one, soon.brake, 1_000_100 + brakeRules.calmMs)).toMatchObject({ treat: 1, certainOnly: false, paused: null });
+    // A clock that stepped back does not prolong it.
+    expect(applyBrake(5, one, soon.brake, 500_000).retryAtMs).toBe(500_000 + brakeRules.calmMs);
   });
 });

@@ -308,7 +308,7 @@ export class ClusterModel {
       for (let place = this.members.length - 1; place >= 0; place--) this.happen(place, true, true);
       const still = before === this.members.map((member) => member.status).join();
       if (!still || plan.create + plan.remove + plan.heal + plan.actions.length > 0 || this.members.some((member) => member.checking)) continue;
-      const next = this.members.filter((member) => member.status === "ERROR").length > 0 ? plan.lookAgainAtMs : null;
+      const next = this.brake.suspected || this.members.some((member) => member.status === "ERROR") ? plan.lookAgainAtMs : null;
       if (next === null) return round;
       this.nowMs = Math.max(this.nowMs, next);
     }
