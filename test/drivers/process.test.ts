@@ -254,7 +254,7 @@ describe("process", () => {
     const made = await valueOf(folder.driver.create([node], callContext()));
     await killed(Number(made.physicalId));
     expect(await valueOf(folder.driver.inspect([node], callContext()))).toMatchObject({ presence: "dead" });
-    expect(sessionOf(Number(made.physicalId))).toEqual([]);
+    await until(() => sessionOf(Number(made.physicalId)).length === 0, "its children are gone");
   });
 
   test("identity: the pid is another process's by now → dead, and that one is left alone", async () => {

@@ -165,7 +165,8 @@ describe.each(["force_custom_plan", "force_generic_plan"])("plans under %s", (mo
         if (node["Node Type"] === "Seq Scan" && node["Relation Name"] !== "ledger")
           bad.push(`${name}: ${node["Node Type"]} on ${node["Relation Name"] ?? "?"}`);
       }
-      if (top["Execution Time"] > 60) bad.push(`${name}: ${top["Execution Time"]} ms`);
+      // Milliseconds on a machine at rest; a whole read would take as long on any.
+      if (top["Execution Time"] > 500) bad.push(`${name}: ${top["Execution Time"]} ms`);
     }
     expect(bad).toEqual([]);
     expect(statements.size).toBeGreaterThan(30);
