@@ -40,6 +40,9 @@ export interface Config {
   readonly ledgerDays: number;
   readonly logLevel: LogLevel;
   readonly limits: Limits;
+  /** Where the command line's client asks; null: here. */
+  readonly clientUrl: string | null;
+  readonly clientToken: string | null;
   /** What our own processes and the members of `process` get of the environment. */
   readonly environment: BaseEnvironment;
   /** What our own child processes get of it: that, and how Node.js behaves. Secrets travel another way (`part.ts`). */
@@ -136,6 +139,8 @@ const own = {
     meaning:
       "Days that events are kept at least, the audit log and what streams resume from; `0`: for ever. The same for all processes of one database.",
   },
+  MUSTER_URL: { fallback: "`http://$MUSTER_HOST:$MUSTER_PORT`", meaning: "Where `muster watch` finds the API." },
+  MUSTER_TOKEN: { fallback: "what `$MUSTER_DATA/admin-token` holds", meaning: "The token of `muster watch`.", secret: true },
   MUSTER_LOG_LEVEL: { fallback: "`info`", meaning: "`debug`, `info`, `warn`, `error` or `silent`." },
 } as const satisfies Record<string, Omit<Setting, "name">>;
 
@@ -144,9 +149,6 @@ export const settings: readonly Setting[] = [
   ...Object.entries(own).map(([name, setting]) => ({ name, ...setting })),
   ...limitSettings.map(({ variable, value, unit, meaning }) => ({ name: variable, fallback: `\`${value}\``, meaning: `${meaning} (${unit})` })),
 ];
-
-/** Variables of ours that belong to the command line's client, or to how a process is started. */
-const others: ReadonlySet<string> = new Set(["MUSTER_URL", "MUSTER_TOKEN"]);
 
 export interface ReadConfig {
   readonly config: Config;
@@ -187,6 +189,8 @@ export function readConfig(env: Environment = process.env, cwd: string = process
     ledgerDays: take("MUSTER_LEDGER_DAYS", (given) => read.integer(given, 0, 36_500), 90),
     logLevel: take("MUSTER_LOG_LEVEL", (given) => read.oneOf(given, logLevels), "info"),
     limits: readLimits(env, mistakes),
+    clientUrl: take<string | null>("MUSTER_URL", read.httpUrl, null),
+    clientToken: text("MUSTER_TOKEN"),
     environment: baseEnvironment(env),
     childEnvironment: childEnvironment(env),
   };
@@ -235,7 +239,7 @@ function readLimits(env: Environment, mistakes: string[]): Limits {
 function warningsAbout(env: Environment): string[] {
   const known = new Set(settings.flatMap((setting) => (setting.secret ? [setting.name, `${setting.name}_FILE`] : [setting.name])));
   return Object.keys(env)
-    .filter((name) => name.startsWith("MUSTER_") && !known.has(name) && !others.has(name))
+    .filter((name) => name.startsWith("MUSTER_") && !known.has(name))
     .map((name) => `${name} is not a setting of Muster's${nearest(name, known)}; it is ignored.`);
 }
 

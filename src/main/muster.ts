@@ -44,6 +44,10 @@ function program(): Command {
     .option("--name <name>", "what it is called in lists", `local-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}`)
     .addOption(new Option("--role <role>", "what it may do").choices(["READER", "MEMBER", "ADMIN", "OPERATOR"]).default("OPERATOR"))
     .action(async (options: { project: string; name: string; role: string }) => finish(await (await single()).runTokenCreate(settings(), options)));
+  muster
+    .command("watch <cluster>")
+    .description("a cluster's members and events, live; MUSTER_URL and MUSTER_TOKEN say where and as whom")
+    .action(async (cluster: string) => finish(await (await import("./watch-command.ts")).runWatch(settings(), cluster)));
   muster.command("part", { hidden: true }).action(() => runAsChild());
   return muster;
 }

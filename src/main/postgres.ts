@@ -29,6 +29,8 @@ export interface EmbeddedOptions {
   readonly data: string;
   /** 0: any. */
   readonly port: number;
+  /** Connections at most. */
+  readonly connections: number;
   readonly timers: Timers;
   readonly logger: Logger;
   /** Called when it died and had to come back on another port: the address has changed. */
@@ -144,7 +146,7 @@ async function startServer(options: EmbeddedOptions, place: Place, programs: Pro
   for (;;) {
     const port = await choosePort(options.port, lastPort);
     try {
-      return await startPostmaster(place, programs, port, options.timers);
+      return await startPostmaster(place, programs, { port, connections: options.connections }, options.timers);
     } catch (error) {
       if (!(error instanceof ServerRefused)) throw error;
       if (performance.now() > deadline) throw new Complaint(`PostgreSQL does not start on ${dataOf(place)}:\n${error.message}`, { cause: error });

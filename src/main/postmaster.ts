@@ -30,6 +30,12 @@ export interface Postmaster {
   readonly port: number;
 }
 
+export interface ServerOptions {
+  readonly port: number;
+  /** At most. */
+  readonly connections: number;
+}
+
 /** The pid file is the only signal a starting server gives; looking at it costs nothing, ms. */
 const lookMs = 15;
 const logLimitBytes = 10 * 1024 * 1024;
@@ -97,10 +103,10 @@ function isPostmasterOf(pid: number, data: string): boolean {
  * Starts the server and returns once it accepts connections; crash recovery takes as long as it takes.
  * @throws ServerRefused with what it said when it ended instead
  */
-export async function startPostmaster(place: Place, programs: Programs, port: number, timers: Timers): Promise<Postmaster> {
+export async function startPostmaster(place: Place, programs: Programs, options: ServerOptions, timers: Timers): Promise<Postmaster> {
   const log = openLog(place);
   const offset = statSync(logOf(place)).size;
-  const child = spawn(join(programs.folder, "bin", "postgres"), ["-D", dataOf(place), ...serverArguments(port)], {
+  const child = spawn(join(programs.folder, "bin", "postgres"), ["-D", dataOf(place), ...serverArguments(options)], {
     ...spawnAs(place.user),
     detached: true,
     stdio: ["ignore", log, log],
@@ -142,7 +148,7 @@ function openLog(place: Place): number {
 }
 
 /** Settings travel as arguments, so that a newer Muster brings newer ones to old data. Durability is never traded away. */
-function serverArguments(port: number): string[] {
+function serverArguments({ port, connections }: ServerOptions): string[] {
   const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
   const sharedMb = Math.max(128, Math.min(1024, Math.floor(memory / 16 / 1024 / 1024)));
   const values: Readonly<Record<string, string>> = {
@@ -150,7 +156,7 @@ function serverArguments(port: number): string[] {
     port: String(port),
     // No socket file: its path may be too long, and who may enter its folder differs from place to place.
     unix_socket_directories: "",
-    max_connections: "200",
+    max_connections: String(connections),
     shared_buffers: `${sharedMb}MB`,
     fsync: "on",
     synchronous_commit: "on",

@@ -43,6 +43,12 @@ export function databaseUrl(text: string): string | Wrong {
   }
 }
 
+export function httpUrl(text: string): string | Wrong {
+  return /^https?:\/\/[^\s/?#]+\/?$/.test(text) && URL.canParse(text)
+    ? text.replace(/\/$/, "")
+    : new Wrong(`must be an address such as http://127.0.0.1:4000, not ${shown(text)}`);
+}
+
 const projectName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
 export function processPolicy(text: string): "off" | "on" | readonly string[] | Wrong {

@@ -66,7 +66,14 @@ export async function startInstallation(options: StartOptions): Promise<Installa
       const onMoved = (): void => {
         for (const keeper of keepers) keeper.restart();
       };
-      postgres = await startEmbedded({ data: config.data, port: config.postgresPort, timers, logger, onMoved });
+      postgres = await startEmbedded({
+        data: config.data,
+        port: config.postgresPort,
+        connections: connectionsFor(config.workers),
+        timers,
+        logger,
+        onMoved,
+      });
     }
     const address = (): string => postgres?.url() ?? config.databaseUrl ?? "";
     endIfAsked(options.stop);
@@ -122,6 +129,11 @@ async function startParts(options: StartOptions, address: () => string, keys: Ke
   await Promise.race([Promise.all(keepers.map((keeper) => keeper.ready)), untilAborted(options.stop.asked)]);
   endIfAsked(options.stop);
   return url;
+}
+
+/** For all parts at their fullest, with room for people and for parts that are just being replaced. */
+function connectionsFor(workers: number): number {
+  return Math.max(100, 60 + 12 * workers);
 }
 
 /** What of the settings a part needs: no secret that it does not. */
