@@ -3,11 +3,11 @@
  * keyset; where it stands is kept in the action, so another planner goes on from there.
  */
 import { type OpenAction, supersedeNodeActions } from "../store/action-write.ts";
+import type { PlannedCluster } from "../store/cluster-plan.ts";
 import { type JobCursor, nextJobMembers, saveJobCursor } from "../store/job.ts";
 import { lockNodes, saveNodes } from "../store/node-write.ts";
 import { setTasks } from "../store/task.ts";
 import type { Tx } from "../store/transaction.ts";
-import type { PlannedCluster } from "../store/cluster-plan.ts";
 
 /** Members a job reaches in one window. */
 const window = 2_500;
@@ -35,7 +35,9 @@ export async function spreadJob(tx: Tx, now: Date, cluster: PlannedCluster, acti
       sick.map((node) => ({ node, kind: "RECOVER", dueAt: now, params: { stage: "close" } })),
     );
   } else {
-    const running = nodes.filter((node) => node.status === "ACTIVE" || node.status === "WARNING" || node.status === "ERROR" || node.status === "SUSPENDED");
+    const running = nodes.filter(
+      (node) => node.status === "ACTIVE" || node.status === "WARNING" || node.status === "ERROR" || node.status === "SUSPENDED",
+    );
     await setTasks(
       tx.db,
       running.map((node) => ({ node, kind: "CHECK", dueAt: now })),

@@ -8,13 +8,12 @@ import type { HostId, WorkerId } from "../core/ids.ts";
 import { brandId } from "../core/ids.ts";
 import type { Logger } from "../core/runtime.ts";
 import { isAbsence } from "../store/failure.ts";
-import { claimLanes, freeLanesOf, laneShares, ownedLanes, raiseLanes, releaseLanes } from "../store/lane.ts";
+import { freeLanesOf, ownedLanes, releaseLanes } from "../store/lane.ts";
 import type { Session } from "../store/session.ts";
-import { redoBegunTasks, recheckHostMembers } from "../store/task.ts";
-import { redoLeasedClusters } from "../store/due.ts";
 import type { Store } from "../store/transaction.ts";
-import { beatSql, listPeers, type Peer, registerWorker, removeWorker, workerLockSpace } from "../store/worker.ts";
+import { beatSql, listPeers, registerWorker, removeWorker, workerLockSpace } from "../store/worker.ts";
 import type { LaneBook } from "./lane-book.ts";
+import { reconcileLanes, shareLanes } from "./lane-share.ts";
 import { type Loop, startLoop } from "./loop.ts";
 import { judgePeers } from "./maintenance/judge.ts";
 
@@ -58,180 +57,138 @@ interface Standing {
 }
 
 export function startMembership(deps: MembershipDeps): Membership {
-  const { store, lanes, logger } = deps;
-  const { clock } = store.runtime;
-  let standing: Standing | null = null;
-  /** Who this process was before (a session lost, a joining that failed): nobody else has to find out that those are gone. */
-  const former = new Set<WorkerId>();
+  const member = new Member(deps);
+  return { number: () => member.number, stop: () => member.stop() };
+}
 
-  const join = async (): Promise<Standing> => {
-    const session = await deps.openSession();
+class Member {
+  private standing: Standing | null = null;
+  /** Who this process was before (a session lost, a joining that failed): nobody else has to find out that those are gone. */
+  private readonly former = new Set<WorkerId>();
+  private readonly deps: MembershipDeps;
+  private readonly loop: Loop;
+
+  constructor(deps: MembershipDeps) {
+    this.deps = deps;
+    this.loop = startLoop({ name: "membership", timers: deps.store.runtime.timers, logger: deps.logger }, () => this.turn());
+  }
+
+  get number(): number {
+    return this.standing?.number ?? 0;
+  }
+
+  private async turn(): Promise<number> {
+    const { store, logger } = this.deps;
+    const { clock } = store.runtime;
+    if (this.standing === null) {
+      this.standing = await this.join();
+      this.deps.onIn();
+    }
+    const me = this.standing;
+    if (me.lost) {
+      await this.leave("the session was lost");
+      return 0;
+    }
+    const lateBy = clock.monotonicMs() - me.beatAtMs - beatMs;
+    me.beatAtMs = clock.monotonicMs();
     try {
-      const id = brandId("worker", store.runtime.entropy.uuid());
-      const returning = former.size > 0;
-      former.add(id);
+      const alive = await me.session.query<{ id: string }>(beatSql, [me.id, this.deps.host.id]);
+      if (alive.length === 0) {
+        await this.leave("judged dead by another worker");
+        return 0;
+      }
+      if (lateBy > lateMs) logger.warn({ worker: me.number, lateMs: Math.round(lateBy) }, "the loop was late; taking new epochs");
+      if (lateBy > lateMs || me.out) await this.renew(me);
+      else await reconcileLanes(this.deps, me.id);
+      const peers = await listPeers(store.db);
+      const listeningForMs = me.backAtMs === null ? Number.POSITIVE_INFINITY : clock.monotonicMs() - me.backAtMs;
+      await judgePeers({ store, session: me.session, logger, listeningForMs }, me.id, peers);
+      await shareLanes(this.deps, me.id, peers);
+    } catch (error) {
+      if (!isAbsence(error)) throw error;
+      if (me.lost) await this.leave("the session was lost");
+    }
+    return Math.max(0, beatMs - (clock.monotonicMs() - me.beatAtMs));
+  }
+
+  private async join(): Promise<Standing> {
+    const { store, host, logger } = this.deps;
+    const { clock, entropy } = store.runtime;
+    const session = await this.deps.openSession();
+    try {
+      const id = brandId("worker", entropy.uuid());
+      const returning = this.former.size > 0;
+      this.former.add(id);
       const { number, hostReborn } = await registerWorker(store, {
         id,
-        hostId: deps.host.id,
-        hostName: deps.host.name,
-        hostIncarnation: deps.host.incarnation,
-        hostDrivers: deps.host.drivers,
-        pid: deps.pid,
-        version: deps.version,
-        applicationName: deps.applicationName,
+        hostId: host.id,
+        hostName: host.name,
+        hostIncarnation: host.incarnation,
+        hostDrivers: host.drivers,
+        pid: this.deps.pid,
+        version: this.deps.version,
+        applicationName: this.deps.applicationName,
       });
       if (!(await session.tryLock(workerLockSpace, number))) throw new Error(`the session lock of worker ${number} is held`);
-      const joined: Standing = { id, number, session, backAtMs: returning ? clock.monotonicMs() : null, lost: false, out: false, beatAtMs: clock.monotonicMs() };
+      const nowMs = clock.monotonicMs();
+      const joined: Standing = { id, number, session, backAtMs: returning ? nowMs : null, lost: false, out: false, beatAtMs: nowMs };
       void session.lost.then(() => {
         joined.lost = true;
-        loop.bell.ring();
+        this.loop.bell.ring();
       });
-      for (const gone of [...former].filter((other) => other !== id)) {
-        await freeLanesOf(store.db, gone);
-        await removeWorker(store.db, gone);
-        former.delete(gone);
-      }
-      await session.listen("muster_work", deps.onWork);
-      former.delete(id);
+      await this.forgetFormer(id);
+      await session.listen("muster_work", this.deps.onWork);
+      this.former.delete(id);
       logger.info({ worker: number, hostReborn }, "joined");
       return joined;
     } catch (error) {
       await session.close();
       throw error;
     }
-  };
+  }
 
-  const leave = async (why: string): Promise<void> => {
-    const left = standing;
-    standing = null;
-    if (left !== null) former.add(left.id);
-    lanes.clear();
-    deps.onOut();
-    logger.warn({ worker: left?.number, why }, "left");
+  private async forgetFormer(self: WorkerId): Promise<void> {
+    for (const gone of [...this.former].filter((other) => other !== self)) {
+      await freeLanesOf(this.deps.store.db, gone);
+      await removeWorker(this.deps.store.db, gone);
+      this.former.delete(gone);
+    }
+  }
+
+  private async leave(why: string): Promise<void> {
+    const left = this.standing;
+    this.standing = null;
+    if (left !== null) this.former.add(left.id);
+    this.deps.lanes.clear();
+    this.deps.onOut();
+    this.deps.logger.warn({ worker: left?.number, why }, "left");
     await left?.session.close();
-  };
-
-  const turn = async (): Promise<number> => {
-    if (standing === null) {
-      standing = await join();
-      deps.onIn();
-    }
-    const me = standing;
-    if (me.lost) {
-      await leave("the session was lost");
-      return 0;
-    }
-    const lateBy = clock.monotonicMs() - me.beatAtMs - beatMs;
-    me.beatAtMs = clock.monotonicMs();
-    try {
-      const alive = await me.session.query<{ id: string }>(beatSql, [me.id, deps.host.id]);
-      if (alive.length === 0) {
-        await leave("judged dead by another worker");
-        return 0;
-      }
-      if (lateBy > lateMs) logger.warn({ worker: me.number, lateMs: Math.round(lateBy) }, "the loop was late; taking new epochs");
-      if (lateBy > lateMs || me.out) await renew(me);
-      else await reconcile(deps, me.id);
-      const peers = await listPeers(store.db);
-      await judgePeers({ store, session: me.session, logger, listeningForMs: me.backAtMs === null ? Number.POSITIVE_INFINITY : clock.monotonicMs() - me.backAtMs }, me.id, peers);
-      await share(deps, me.id, peers);
-    } catch (error) {
-      if (!isAbsence(error)) throw error;
-      if (me.lost) await leave("the session was lost");
-    }
-    return Math.max(0, beatMs - (clock.monotonicMs() - me.beatAtMs));
-  };
+  }
 
   /** The own loop was late: somebody may have thought this worker frozen. New epochs, or none at all. */
-  const renew = async (me: Standing): Promise<void> => {
+  private async renew(me: Standing): Promise<void> {
     me.out = true;
-    lanes.clear();
-    deps.onOut();
-    await reconcile(deps, me.id);
+    this.deps.lanes.clear();
+    this.deps.onOut();
+    await reconcileLanes(this.deps, me.id);
     me.out = false;
-    deps.onIn();
-  };
-
-  const loop: Loop = startLoop({ name: "membership", timers: store.runtime.timers, logger }, turn);
-  return {
-    number: () => standing?.number ?? 0,
-    stop: async () => {
-      await loop.stop();
-      if (standing === null) return;
-      const { id, session } = standing;
-      // Lanes are handed over at once: nobody has to find out that this worker is gone.
-      try {
-        await releaseLanes(store.db, id, [...(await ownedLanes(store.db, id)).keys()]);
-        await removeWorker(store.db, id);
-        store.wake.work();
-      } catch (error) {
-        if (!isAbsence(error)) throw error;
-      }
-      lanes.clear();
-      await session.close();
-    },
-  };
-}
-
-/**
- * Brings the book in line with the table: lanes with another epoch or owner are not ours; lanes that are ours by the table alone (an
- * answer was lost on its way) are taken under new epochs.
- */
-async function reconcile(deps: MembershipDeps, id: WorkerId): Promise<void> {
-  const { store, lanes } = deps;
-  const owned = await ownedLanes(store.db, id);
-  lanes.remove([...lanes.held].filter(([lane, epoch]) => owned.get(lane)?.epoch !== epoch).map(([lane]) => lane));
-  const strays = [...owned.keys()].filter((lane) => !lanes.held.has(lane));
-  if (strays.length === 0) return;
-  const raised = await raiseLanes(store.db, id, strays);
-  await redo(deps, [...raised.keys()]);
-  lanes.add(raised);
-  deps.onWork();
-}
-
-/** Brings this worker's lanes to its fair share: takes free ones, hands back what is too many once nothing of it is in flight. */
-async function share(deps: MembershipDeps, id: WorkerId, peers: readonly Peer[]): Promise<void> {
-  const { store, lanes, host } = deps;
-  const sharing = peers.filter((peer) => !peer.draining);
-  const onHost = sharing.filter((peer) => peer.hostId === host.id).length;
-  const now = await laneShares(store.db, id, host.id);
-  const fairShared = Math.ceil(now.shared / Math.max(1, sharing.length));
-  const fairHost = Math.ceil(now.host / Math.max(1, onHost));
-  const excess = await excessLanes(deps, id, now, fairShared, fairHost);
-  if (excess.length > 0) {
-    lanes.remove(excess);
-    await releaseLanes(store.db, id, excess);
-    store.wake.work();
-    return;
+    this.deps.onIn();
   }
-  if (now.free === 0) return;
-  const claimed = await claimLanes(store.db, id, { shared: fairShared - now.mineShared, host: fairHost - now.mineHost }, host.id);
-  if (claimed.size === 0) return;
-  await redo(deps, [...claimed.keys()]);
-  lanes.add(claimed);
-  deps.onWork();
-}
 
-/** Lanes above the fair share on which nothing is in flight. */
-async function excessLanes(
-  deps: MembershipDeps,
-  id: WorkerId,
-  now: { readonly mineShared: number; readonly mineHost: number },
-  fairShared: number,
-  fairHost: number,
-): Promise<number[]> {
-  if (now.mineShared <= fairShared && now.mineHost <= fairHost) return [];
-  const busy = new Set(deps.lanes.inFlight.values());
-  const owned = await ownedLanes(deps.store.db, id);
-  const idle = [...owned].filter(([lane]) => !busy.has(lane));
-  const shared = idle.filter(([, { hostId }]) => hostId === null).slice(0, Math.max(0, now.mineShared - fairShared));
-  const hosts = idle.filter(([, { hostId }]) => hostId !== null).slice(0, Math.max(0, now.mineHost - fairHost));
-  return [...shared, ...hosts].map(([lane]) => lane);
-}
-
-/** Lanes have come to this worker: what the former owner had begun is due again, and members of this host are read back. */
-async function redo(deps: MembershipDeps, claimed: readonly number[]): Promise<void> {
-  await redoBegunTasks(deps.store.db, claimed);
-  await redoLeasedClusters(deps.store.db, claimed);
-  await recheckHostMembers(deps.store.db, claimed);
+  async stop(): Promise<void> {
+    const { store, lanes } = this.deps;
+    await this.loop.stop();
+    if (this.standing === null) return;
+    const { id, session } = this.standing;
+    // Lanes are handed over at once: nobody has to find out that this worker is gone.
+    try {
+      await releaseLanes(store.db, id, [...(await ownedLanes(store.db, id)).keys()]);
+      await removeWorker(store.db, id);
+      store.wake.work();
+    } catch (error) {
+      if (!isAbsence(error)) throw error;
+    }
+    lanes.clear();
+    await session.close();
+  }
 }

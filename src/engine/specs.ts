@@ -2,8 +2,8 @@
 import type { ProfileId } from "../core/ids.ts";
 import type { JsonObject } from "../core/json.ts";
 import type { Driver, DriverCatalog, ProbePlan } from "../drivers/driver.ts";
-import { readProfileSpecs } from "../store/profile-spec.ts";
 import type { Database } from "../store/database.ts";
+import { readProfileSpecs } from "../store/profile-spec.ts";
 import { openSpec, type Vault } from "../store/vault.ts";
 
 export interface KnownProfile {

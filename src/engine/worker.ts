@@ -72,7 +72,16 @@ export function startWorker(deps: WorkerDeps): Worker {
       prober.welcome(probed);
     },
   });
-  const executor = startExecutor({ store, lanes, specs, outbox, logger, installation: deps.installation, signal: () => calls.signal, held: () => readBack.held() });
+  const executor = startExecutor({
+    store,
+    lanes,
+    specs,
+    outbox,
+    logger,
+    installation: deps.installation,
+    signal: () => calls.signal,
+    held: () => readBack.held(),
+  });
   const planner = startPlanner({ store, lanes, specs, logger, onPlanned: () => executor.bell.ring(), held: () => readBack.held() });
   const readBack = startReadBack({ store, lanes, logger, onReleased: ring });
   const membership = startMembership({
@@ -101,7 +110,16 @@ export function startWorker(deps: WorkerDeps): Worker {
   const hosts = startHostWatch({ store, lanes, logger });
   return {
     stop: async () => {
-      await Promise.all([planner.stop(), executor.stop(), observer.stop(), prober.stop(), cleaner.stop(), collector.stop(), hosts.stop(), readBack.stop()]);
+      await Promise.all([
+        planner.stop(),
+        executor.stop(),
+        observer.stop(),
+        prober.stop(),
+        cleaner.stop(),
+        collector.stop(),
+        hosts.stop(),
+        readBack.stop(),
+      ]);
       // What was begun is broken off; outcomes that have come are still written, while the lanes are ours.
       calls.abort();
       await Promise.race([executor.idle(), deps.runtime.timers.wait(graceMs)]);

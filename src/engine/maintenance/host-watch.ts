@@ -27,7 +27,8 @@ export function startHostWatch(deps: { readonly store: Store; readonly lanes: La
     let more = false;
     for (const host of await listSilentHosts(deps.store.db, silentAfterMs)) {
       const lost = await loseMembers(deps.store, host, epoch);
-      if (lost > 0) deps.logger.warn({ host: host.name, silentMs: Math.round(host.silentMs), members: lost }, "a host is silent; its members are unknown");
+      if (lost > 0)
+        deps.logger.warn({ host: host.name, silentMs: Math.round(host.silentMs), members: lost }, "a host is silent; its members are unknown");
       more ||= lost === window;
     }
     return more ? 0 : lookMs;
@@ -44,7 +45,13 @@ async function loseMembers(store: Store, host: SilentHost, epoch: bigint): Promi
     const nodes = await lockNodes(tx.db, ids);
     const memories = await readMemory(tx.db, ids);
     const now = await tx.now();
-    const silent: Signal = { status: "UNKNOWN", reason: "HOST_SILENT", message: `host ${host.name} is not heard`, observedAtMs: now.getTime(), sinceMs: now.getTime() };
+    const silent: Signal = {
+      status: "UNKNOWN",
+      reason: "HOST_SILENT",
+      message: `host ${host.name} is not heard`,
+      observedAtMs: now.getTime(),
+      sinceMs: now.getTime(),
+    };
     const lost = nodes.flatMap((node) => {
       const status = nodeTransition(node.status, "lost");
       if (status === null || status === "GONE") return [];

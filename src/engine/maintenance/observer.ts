@@ -35,7 +35,10 @@ export function startObserver(deps: {
   };
 }
 
-async function report(deps: { readonly store: Store; readonly lanes: LaneBook; readonly outbox: Outbox }, seen: readonly Observation[]): Promise<void> {
+async function report(
+  deps: { readonly store: Store; readonly lanes: LaneBook; readonly outbox: Outbox },
+  seen: readonly Observation[],
+): Promise<void> {
   const lanes = await lanesOf(
     deps.store.db,
     seen.map((observation) => observation.nodeId),

@@ -20,7 +20,12 @@ export interface ReadBack {
 const lookMs = 1_000;
 const window = 2_500;
 
-export function startReadBack(deps: { readonly store: Store; readonly lanes: LaneBook; readonly logger: Logger; readonly onReleased: () => void }): ReadBack {
+export function startReadBack(deps: {
+  readonly store: Store;
+  readonly lanes: LaneBook;
+  readonly logger: Logger;
+  readonly onReleased: () => void;
+}): ReadBack {
   const { store, lanes, logger } = deps;
   let held: string | null = "it is not yet known whether the database was restored";
   let asked = false;
