@@ -48,7 +48,7 @@ export const probe: ProbePlan = {
   startPeriodMs: 10_000,
 };
 
-export const anyMade = fc.record({
+const anyMade = fc.record({
   physicalId: fc.string(),
   addresses: fc.constant([]),
   placement: fc.constant(null),
@@ -65,7 +65,7 @@ export const anyReport: fc.Arbitrary<TaskReport> = fc.oneof(
   fc.tuple(fc.constantFrom(...errorClasses), fc.boolean()).map(([errorClass, epochClosed]) => failed(errorClass, { epochClosed })),
 );
 const subjects: readonly HealthSubject[] = ["HOST", "AGENT", "WORKLOAD"];
-export const anySignals: fc.Arbitrary<Signals> = fc
+const anySignals: fc.Arbitrary<Signals> = fc
   .dictionary(
     fc.constantFrom(...subjects),
     fc.record({

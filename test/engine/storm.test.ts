@@ -8,7 +8,7 @@ import { createClusterNode, deleteClusterNode } from "../../src/commands/node.ts
 import { checkClusterNode, recoverClusterNode } from "../../src/commands/node-job.ts";
 import { isFinished } from "../../src/core/action.ts";
 import type { Result } from "../../src/core/errors.ts";
-import { type ClusterId, encodeId } from "../../src/core/ids.ts";
+import { brandId, type ClusterId, encodeId } from "../../src/core/ids.ts";
 import type { Driver, Outcome } from "../../src/drivers/driver.ts";
 import { createSimDriver } from "../../src/drivers/sim/index.ts";
 import { realRuntime } from "../../src/main/runtime.ts";
@@ -62,7 +62,7 @@ describe("a storm", () => {
     const cluster = { id: ship.id };
     const some = await members(world.database.db, ship.clusterId);
     const member = some[Math.floor(roll() * some.length)];
-    const node = { id: encodeId("node", member?.id ?? ("00000000-0000-7000-8000-000000000000" as never)) };
+    const node = { id: encodeId("node", member?.id ?? brandId("node", "00000000-0000-7000-8000-000000000000")) };
     const open = (await readActions(world.database.db)).filter((action) => !isFinished(action.status));
     const action = open[Math.floor(roll() * open.length)];
     switch (Math.floor(roll() * 10)) {
