@@ -1,61 +1,55 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { JsonObject } from "../../src/core/json.ts";
-import { maskIn, secretPaths } from "../../src/core/secret.ts";
+import type { Json, JsonObject } from "../../src/core/json.ts";
+import { maskIn, maskKey, secretPaths } from "../../src/core/secret.ts";
 
 const secret: JsonObject = { type: "string", writeOnly: true };
+// As text: a property of that name would make a promise of any other object.
+const branching: JsonObject = JSON.parse(
+  '{"if": {"properties": {"kind": {"const": "x"}}}, "then": {"properties": {"a": {"type": "string", "writeOnly": true}}}, "else": {}}',
+);
+const paths = (schema: JsonObject, value: Json): string[] => secretPaths(schema, value).map((path) => path.join("."));
 
-describe("secretPaths", () => {
-  test.each<[string, JsonObject, JsonObject, string[][]]>([
-    ["a property", { properties: { a: secret, b: {} } }, { a: "x", b: "y" }, [["a"]]],
-    ["one that is absent", { properties: { a: secret } }, { b: 1 }, []],
-    ["a whole object", { properties: { env: { writeOnly: true, additionalProperties: secret } } }, { env: { A: "x" } }, [["env"]]],
+describe("secret values of a spec", () => {
+  test.each<[string, JsonObject, Json, string[]]>([
+    ["a property", { properties: { password: secret, name: { type: "string" } } }, { password: "x", name: "y" }, ["password"]],
+    ["absent", { properties: { password: secret } }, { name: "y" }, []],
+    ["any property", { additionalProperties: secret }, { a: "x", b: "y" }, ["a", "b"]],
+    ["a pattern", { patternProperties: { "^KEY_": secret }, additionalProperties: { type: "string" } }, { KEY_A: "x", other: "y" }, ["KEY_A"]],
+    ["items", { properties: { keys: { items: secret } } }, { keys: ["x", "y"] }, ["keys.0", "keys.1"]],
+    ["the first item only", { properties: { pair: { prefixItems: [secret], items: { type: "string" } } } }, { pair: ["x", "y"] }, ["pair.0"]],
     [
-      "members of a map",
-      { properties: { env: { additionalProperties: secret } } },
-      { env: { A: "x", B: "y" } },
-      [
-        ["env", "A"],
-        ["env", "B"],
-      ],
+      "by reference",
+      { properties: { user: { $ref: "#/$defs/user" } }, $defs: { user: { properties: { key: secret } } } },
+      { user: { key: "x" } },
+      ["user.key"],
     ],
-    ["names by pattern", { patternProperties: { "^secret": secret } }, { secretA: "x", other: "y" }, [["secretA"]]],
-    [
-      "items",
-      { properties: { list: { items: { properties: { key: secret } } } } },
-      { list: [{ key: 1 }, {}, { key: 2 }] },
-      [
-        ["list", "0", "key"],
-        ["list", "2", "key"],
-      ],
-    ],
-    ["first items", { properties: { pair: { prefixItems: [{}, secret] } } }, { pair: ["a", "b"] }, [["pair", "1"]]],
-    ["one of several", { oneOf: [{ properties: { a: secret } }, { properties: { b: {} } }] }, { a: 1, b: 2 }, [["a"]]],
-    [
-      "all of, then, else",
-      JSON.parse('{"allOf":[{"then":{"properties":{"a":{"writeOnly":true}}}},{"else":{"properties":{"b":{"writeOnly":true}}}}]}'),
-      { a: 1, b: 2 },
-      [["a"], ["b"]],
-    ],
-    ["a reference", { $defs: { s: secret }, properties: { a: { $ref: "#/$defs/s" } } }, { a: "x" }, [["a"]]],
-    ["at two depths", { anyOf: [{ properties: { a: secret } }, { properties: { a: { properties: { b: secret } } } }] }, { a: { b: 1 } }, [["a"]]],
-  ])("%s → found", (_what, schema, value, paths) => {
-    expect(secretPaths(schema, value).sort()).toEqual(paths);
+    ["one alternative of two", { anyOf: [{ properties: { a: secret } }, { properties: { a: { type: "string" } } }] }, { a: "x" }, ["a"]],
+    ["a branch", branching, { kind: "y", a: "x" }, ["a"]],
+    ["a secret in a secret", { properties: { env: { writeOnly: true, additionalProperties: secret } } }, { env: { A: "x" } }, ["env"]],
+    ["a name of the prototype's", { properties: { password: secret } }, { constructor: "x" }, []],
+  ])("%s → found where it is", (_name, schema, value, expected) => {
+    expect(paths(schema, value)).toEqual(expected);
   });
 
   test("a schema that refers to itself → ends", () => {
-    const schema = {
-      $defs: { tree: { properties: { key: secret, kids: { items: { $ref: "#/$defs/tree" } } } }, loop: { $ref: "#/$defs/loop" } },
+    const schema: JsonObject = {
       $ref: "#/$defs/tree",
-      anyOf: [{ $ref: "#/$defs/loop" }],
+      $defs: { tree: { allOf: [{ $ref: "#/$defs/tree" }], properties: { key: secret, child: { $ref: "#/$defs/tree" } } } },
     };
-    expect(secretPaths(schema, { key: 1, kids: [{ kids: [{ key: 2 }] }] })).toEqual([["key"], ["kids", "0", "kids", "0", "key"]]);
+    expect(paths(schema, { key: "x", child: { key: "y", child: {} } })).toEqual(["key", "child.key"]);
   });
 
-  test("only what is exactly a mask is one", () => {
-    expect(maskIn({ $secret: "hmac:1" })).toBe("hmac:1");
-    fc.assert(fc.property(fc.jsonValue(), (value) => maskIn(JSON.parse(JSON.stringify(value))) === null));
-    expect(maskIn({ $secret: "hmac:1", more: 1 })).toBeNull();
-    expect(maskIn({ $secret: 5 })).toBeNull();
+  test("any value under a schema without secrets → none", () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        expect(secretPaths({ type: "object", additionalProperties: {} }, value as Json)).toEqual([]);
+      }),
+    );
+  });
+
+  test("a mask → recognised by being nothing else", () => {
+    expect(maskIn({ [maskKey]: "hmac:1" })).toBe("hmac:1");
+    for (const value of [null, "x", 1, [], {}, { [maskKey]: 1 }, { [maskKey]: "hmac:1", more: 1 }]) expect(maskIn(value)).toBeNull();
   });
 });
