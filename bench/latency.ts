@@ -23,9 +23,9 @@ export async function measureLatency(client: ApiClient, clusterId: string, count
     const { cluster } = await client.request(ClusterDocument, { by: { id: clusterId }, first: 50, lastEvents: 10 });
     if (cluster?.nodes.nodes.length !== 50) throw new Error("the page is not full");
   };
-  // The first ones pay for compilation and caches.
-  await timed(mutate, 50, 1);
-  await timed(read, 50, 1);
+  // The first ones pay for compilation, caches and connections.
+  await timed(mutate, 80, 8);
+  await timed(read, 80, 8);
   return {
     mutation: await timed(mutate, count, 1),
     mutationOfEight: await timed(mutate, count, 8),
