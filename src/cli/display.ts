@@ -1,6 +1,6 @@
 /** Where the picture goes: a terminal is redrawn in place, anything else gets plain lines as things happen. */
 import type { WriteStream } from "node:tty";
-import { type ClusterView, drawScreen, type EventView, eventLine } from "./screen.ts";
+import { type ClusterView, drawScreen, type EventView, eventLine, summary } from "./screen.ts";
 
 export interface Display {
   cluster(view: ClusterView): void;
@@ -63,8 +63,13 @@ function redrawn(output: WriteStream): Display {
 
 function plain(output: WriteStream): Display {
   let said = "";
+  let shown = false;
   return {
-    cluster: () => undefined,
+    // What it looks like at the beginning; from then on the events tell.
+    cluster: (view) => {
+      if (!shown) output.write(`${summary(view)}\n`);
+      shown = true;
+    },
     event: (event) => void output.write(`${eventLine(event)}\n`),
     hint: (text) => {
       if (text !== said && text !== "") output.write(`${text}\n`);

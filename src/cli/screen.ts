@@ -73,7 +73,11 @@ export function drawScreen(
 
 function headOf(cluster: ClusterView | null): string[] {
   if (cluster === null) return ["The cluster is being made …"];
-  return [`Cluster ${cluster.name}: ${cluster.status}, ${cluster.active} of ${cluster.desired} active, ${cluster.healthy} healthy`, "", titles()];
+  return [summary(cluster), "", titles()];
+}
+
+export function summary({ name, status, active, desired, healthy }: ClusterView): string {
+  return `Cluster ${name}: ${status}, ${active} of ${desired} active, ${healthy} healthy`;
 }
 
 function titles(): string {

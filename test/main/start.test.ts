@@ -3,6 +3,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
+  type Answer,
   ask,
   askUntil,
   clearFolder,
@@ -107,6 +108,34 @@ describe("muster start", () => {
     await until(() => find(folder, /^muster /) === undefined);
     at = await startMuster(folder);
     expect(pidOf(folder, /bin\/postgres /)).toBe(postgres);
+  });
+
+  test("stopped and started → its members lived on and are found again; one that died meanwhile is replaced", async () => {
+    const { data } = await ask(
+      at,
+      `mutation($spec: JSONObject!) {
+        createProfile(input: { name: "web", type: "process", spec: $spec }) { __typename }
+        createCluster(input: { name: "web", profile: { name: "web" }, desiredCapacity: 3 }) { __typename }
+      }`,
+      { spec: { command: ["sleep", "3600"] } },
+    );
+    expect(data).toEqual({ createProfile: { __typename: "CreateProfilePayload" }, createCluster: { __typename: "CreateClusterPayload" } });
+    const query = `{ cluster(by: { name: "web" }) { status nodeCounts { active } nodes(first: 9) { nodes { physicalId } } } }`;
+    const settled = (answer: Answer): boolean => /"status":"ACTIVE","nodeCounts":\{"active":3\}/.test(JSON.stringify(answer));
+    await askUntil(at, query, settled);
+    const members = (): number[] => runningIn(folder).flatMap(({ title, pid }) => (title === "sleep 3600" ? [pid] : []));
+    const [victim, ...others] = members();
+    expect(others).toHaveLength(2);
+    at.muster.kill("SIGINT");
+    expect((await at.muster.exited).code).toBe(0);
+    expect(members()).toEqual([victim, ...others]);
+    process.kill(victim ?? Number.NaN, "SIGKILL");
+    at = await startMuster(folder);
+    await until(() => members().length === 3);
+    await askUntil(at, query, settled);
+    expect(members()).toEqual(expect.arrayContaining(others));
+    await ask(at, `mutation { deleteCluster(input: { cluster: { name: "web" } }) { __typename } }`);
+    await until(() => members().length === 0);
   });
 
   test("Ctrl-C → ends with 0, and nothing is left running", async () => {
