@@ -20,10 +20,20 @@ export interface NewEvent {
   readonly data: JsonObject;
 }
 
-/** Appends events and their marker. Returns the transaction's id (xid8 text), by which its outcome can be read back. */
-export async function appendEvents(db: Database, events: readonly NewEvent[]): Promise<string> {
+/** What tells a transaction's events from all others, so that its outcome can be read back. */
+export interface Written {
+  /** xid8 text. */
+  readonly xid: string;
+  readonly batch: bigint;
+  readonly first: NewEvent;
+  /** When the first event happened, as PostgreSQL wrote it: to the microsecond. */
+  readonly occurredAt: string;
+}
+
+/** Appends events, at least one, and their marker. */
+export async function appendEvents(db: Database, events: readonly NewEvent[]): Promise<Written> {
   const column = <T>(pick: (event: NewEvent) => T): T[] => events.map(pick);
-  const { rows } = await sql<{ batch: bigint }>`
+  const { rows } = await sql<{ batch: bigint; occurred_at: string }>`
     /* ledger.append */
     with batch as materialized (select nextval('muster.batch') as id),
     written as (
@@ -43,14 +53,34 @@ export async function appendEvents(db: Database, events: readonly NewEvent[]): P
           ${column((e) => e.actionId ?? null)}::uuid[],
           ${column((e) => JSON.stringify(e.data))}::text[]
         ) with ordinality as e(type, level, at, project_id, cluster_id, cluster_name, node_id, node_name, action_id, data, ordinal)
+      returning ordinal, occurred_at
     )
-    select id as batch from batch`.execute(db);
-  const batch = rows[0]?.batch;
-  if (batch === undefined) throw new Error("the ledger gave no batch");
+    select batch.id as batch, written.occurred_at::text as occurred_at from batch, written where written.ordinal = 1`.execute(db);
+  const [row] = rows;
+  const [first] = events;
+  if (row === undefined || first === undefined) throw new Error("the ledger gave no batch");
+  const { batch, occurred_at: occurredAt } = row;
   const marker = await sql<{ xid: string }>`
     /* ledger.mark */
     insert into muster.marker (batch, events) values (${batch}, ${events.length}) returning pg_current_xact_id()::text as xid`.execute(db);
   const xid = marker.rows[0]?.xid;
   if (xid === undefined) throw new Error("the marker was not written");
-  return xid;
+  return { xid, batch, first, occurredAt };
+}
+
+/**
+ * Whether these very events are there, once their transaction is over. Neither the transaction's id nor the batch's number would tell:
+ * a server that crashed gives both again, to others, when the crash took back that they were given.
+ */
+export async function areWritten(db: Database, { batch, first, occurredAt }: Written): Promise<boolean> {
+  const { rows } = await sql<{ there: boolean }>`
+    /* ledger.written */
+    select exists (
+      select from muster.event
+       where batch = ${batch}::bigint and ordinal = 1 and occurred_at = ${occurredAt}::timestamptz and type = ${eventTypes[first.type].code}::smallint
+         and project_id = ${first.projectId}::uuid and data = ${JSON.stringify(first.data)}::jsonb
+         and cluster_id is not distinct from ${first.clusterId ?? null}::uuid
+         and node_id is not distinct from ${first.nodeId ?? null}::uuid
+         and action_id is not distinct from ${first.actionId ?? null}::uuid) as there`.execute(db);
+  return rows[0]?.there === true;
 }

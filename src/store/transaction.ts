@@ -1,6 +1,6 @@
 /**
  * One transaction: statements, then counts, the ledger's events and marker, the clusters that became due, and COMMIT. When the connection is lost
- * during COMMIT the outcome is unknown: it is read back by the transaction's id, never repeated blindly (DESIGN.md §4.3).
+ * during COMMIT the outcome is unknown: it is read back by what the transaction wrote, never repeated blindly (DESIGN.md §4.3).
  */
 import { sql } from "kysely";
 import type { ClusterId } from "../core/ids.ts";
@@ -9,7 +9,7 @@ import { addCount, type CountDeltas, type CountField, writeCounts } from "./coun
 import type { Database } from "./database.ts";
 import { markDue } from "./due.ts";
 import { ConnectionLost, isAbsence, isConflict } from "./failure.ts";
-import { appendEvents, type NewEvent } from "./ledger-write.ts";
+import { appendEvents, areWritten, type NewEvent, type Written } from "./ledger-write.ts";
 import type { Wake } from "./wake.ts";
 
 /** What everything that touches the database is handed. */
@@ -53,14 +53,14 @@ export async function readClock(db: Database): Promise<Date> {
  */
 export async function transaction<T>(store: Store, work: (tx: Tx) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
-    const progress: Progress<T> = { result: null, xid: null, planning: false };
+    const progress: Progress<T> = { result: null, written: null, planning: false };
     try {
       const value = await attemptOnce(store, work, progress);
       wakeOthers(store, progress);
       return value;
     } catch (error) {
-      const { result, xid } = progress;
-      if (error instanceof ConnectionLost && result !== null && xid !== null && (await wasCommitted(store, xid))) {
+      const { result, written } = progress;
+      if (error instanceof ConnectionLost && result !== null && written !== null && (await wasCommitted(store, written))) {
         wakeOthers(store, progress);
         return result.value;
       }
@@ -72,14 +72,14 @@ export async function transaction<T>(store: Store, work: (tx: Tx) => Promise<T>)
 interface Progress<T> {
   /** Set once `work` is done: from then on a lost connection leaves the outcome unknown. */
   result: { readonly value: T } | null;
-  /** The transaction's id, where it wrote events. */
-  xid: string | null;
+  /** What tells it from others, where it wrote events. */
+  written: Written | null;
   /** Whether clusters were marked as due. */
   planning: boolean;
 }
 
-function wakeOthers(store: Store, progress: { readonly xid: string | null; readonly planning: boolean }): void {
-  if (progress.xid !== null) store.wake.ledger();
+function wakeOthers(store: Store, progress: { readonly written: Written | null; readonly planning: boolean }): void {
+  if (progress.written !== null) store.wake.ledger();
   if (progress.planning) store.wake.work();
 }
 
@@ -99,7 +99,7 @@ function attemptOnce<T>(store: Store, work: (tx: Tx) => Promise<T>, progress: Pr
       });
       await writeCounts(connection, store.writer, counts);
       progress.planning = due.size > 0;
-      if (events.length > 0) progress.xid = await appendEvents(connection, events);
+      if (events.length > 0) progress.written = await appendEvents(connection, events);
       await markDue(connection, [...due]);
       progress.result = { value };
       await sql`commit`.execute(connection);
@@ -116,15 +116,21 @@ function expectConnectionLost(error: unknown): void {
   if (!isAbsence(error)) throw error;
 }
 
-/** What became of a transaction whose COMMIT was not answered. False also when the server forgot it or stays away. */
-async function wasCommitted(store: Store, xid: string): Promise<boolean> {
+/**
+ * What became of a transaction whose COMMIT was not answered: waits until it is over, by its id, then looks for what it wrote. What
+ * became of the id says nothing by itself: after a crash it may be another transaction's. False also when the server stays away.
+ */
+async function wasCommitted(store: Store, written: Written): Promise<boolean> {
   const { clock, timers } = store.runtime;
   const deadline = clock.monotonicMs() + readBackMs;
   for (let pauseMs = 10; clock.monotonicMs() < deadline; pauseMs = Math.min(500, pauseMs * 2)) {
     try {
-      const { rows } = await sql<{ status: string | null }>`/* transaction.status */ select pg_xact_status(${xid}::xid8) as status`.execute(store.db);
-      const status = rows[0]?.status;
-      if (status !== "in progress") return status === "committed";
+      // A crash may also have taken back that the id was given: then it lies in the future, of which PostgreSQL refuses to speak.
+      const { rows } = await sql<{ status: string | null }>`
+        /* transaction.status */
+        select case when ${written.xid}::xid8 < pg_snapshot_xmax(pg_current_snapshot())
+               then pg_xact_status(${written.xid}::xid8) end as status`.execute(store.db);
+      if (rows[0]?.status !== "in progress") return await areWritten(store.db, written);
     } catch (error) {
       if (!isAbsence(error)) throw error;
     }
