@@ -3,7 +3,7 @@
  * drivers and hands their outcomes to the outbox as they come. It owns what is in flight here; it decides nothing.
  */
 import type { NodeId } from "../core/ids.ts";
-import type { TaskKind } from "../core/node.ts";
+import { type TaskKind, taskKinds } from "../core/node.ts";
 import type { Logger } from "../core/runtime.ts";
 import type { CallContext, Driver, DriverError, DriverNode, Outcome } from "../drivers/driver.ts";
 import { stepActions } from "../store/action-write.ts";
@@ -75,12 +75,19 @@ export function startExecutor(deps: ExecutorDeps): Executor {
     const room = inFlightLimit + (full ? reserve : 0) - lanes.inFlight.size;
     if (lanes.held.size === 0 || room <= 0 || deps.signal().aborted) return pollMs;
     const held = new Map(lanes.held);
-    const due = await listDueTasks(store.db, [...held.keys()], [...lanes.inFlight.keys()], Math.min(room, readLimit), { creates: !full });
+    // What has to wait is not even read: it must not crowd out the rest.
+    const waits =
+      deps.held() === null
+        ? full
+          ? (["CREATE"] as const)
+          : []
+        : taskKinds.filter((kind) => kind === "RECOVER" || verbOf({ kind, params: null }) !== "inspect");
+    const due = await listDueTasks(store.db, [...held.keys()], [...lanes.inFlight.keys()], Math.min(room, readLimit), waits);
     const profiles = await deps.specs.get(
       store.db,
       due.map((task) => task.profileId),
     );
-    const chosen = chooseCalls(deps.held() === null ? due : due.filter((task) => verbOf(task) === "inspect"), profiles, calls);
+    const chosen = chooseCalls(due, profiles, calls);
     if (chosen.length === 0) {
       const next = await nextTaskMs(store.db, [...held.keys()]);
       // Due but not chosen: a driver is at its limit, and rings when a call returns.

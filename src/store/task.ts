@@ -108,13 +108,14 @@ interface DueRow {
 /**
  * Tasks due in these lanes, oldest first, without nodes that are in flight here.
  * @param limit rows at most
+ * @param without kinds that wait: they must not crowd out the others
  */
 export async function listDueTasks(
   db: Database,
   lanes: readonly number[],
   inFlight: readonly NodeId[],
   limit: number,
-  wanted: { readonly creates: boolean } = { creates: true },
+  without: readonly TaskKind[] = [],
 ): Promise<DueTask[]> {
   // Each lane is walked down its index, and no further than is needed: a volatile clock or one list of lanes would have PostgreSQL read all tasks.
   const perLane = 16 + 4 * Math.ceil(limit / Math.max(1, lanes.length));
@@ -127,7 +128,7 @@ export async function listDueTasks(
              cross join lateral (
                select * from muster.task
                 where lane = l.lane and due_at <= (select clock_timestamp()) and node_id <> all(${inFlight}::uuid[])
-                  and (${wanted.creates} or kind <> ${taskKindCodes.CREATE})
+                  and kind <> all(${without.map(taskKindCodec.code)}::smallint[])
                 order by due_at limit ${perLane}) d
              order by d.due_at limit ${limit}) t
       cross join lateral (select * from muster.node where id = t.node_id limit 1) n`.execute(db);
