@@ -12,7 +12,8 @@ export interface Faults {
 }
 
 export async function measureFaults(client: ApiClient, rounds: number): Promise<Faults> {
-  const members = 10;
+  // Each is killed at most once: a member that dies often is restarted later and later, and a fleet that does is braked.
+  const members = 25;
   await makeProfile(client, "fault", "process", { command: ["sleep", "100000"] });
   const ends = await listen(client, ["action.finished", "node.status.changed"]);
   const { clusterId, actionId } = await makeCluster(client, "fault", members);
@@ -27,7 +28,6 @@ export async function measureFaults(client: ApiClient, rounds: number): Promise<
   const told: number[] = [];
   const healed: number[] = [];
   for (let round = 0; round < rounds; round++) {
-    // Each in its turn: one that dies too often is not restarted at once.
     const victim = nodes[round % nodes.length];
     const { clusterNode } = await client.request(NodeDocument, { by: { id: victim?.id ?? "" } });
     if (clusterNode?.physicalId == null) throw new Error("the member has no process");
