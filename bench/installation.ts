@@ -1,7 +1,7 @@
 /** A whole Muster for the bench: `muster start` from dist/ in a folder of its own, asked over its API like any other. */
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -17,6 +17,8 @@ const program = fileURLToPath(new URL("../dist/src/main/muster.js", import.meta.
 
 export async function startInstallation(): Promise<Installation> {
   const folder = mkdtempSync(join(tmpdir(), "muster-bench-"));
+  // Root's PostgreSQL runs as another user; closed to that one, its data would stand elsewhere and stay behind.
+  chmodSync(folder, 0o755);
   const token = `bench-${randomBytes(16).toString("hex")}`;
   const child = spawn(process.execPath, [program, "start"], {
     cwd: folder,
