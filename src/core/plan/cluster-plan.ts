@@ -98,8 +98,9 @@ export function planCluster<Id>(wanted: Wanted, observed: Observed<Id>, nowMs: n
   const braked = applyBrake(
     wanted.desiredCapacity,
     {
-      waiting: healing ? observed.patients.waiting : 0,
-      certain: healing ? observed.patients.certain : 0,
+      // The sick are the first to go: who may be going in this very pass is not treated in it.
+      waiting: healing ? Math.max(0, observed.patients.waiting - remove) : 0,
+      certain: healing ? Math.max(0, observed.patients.certain - remove) : 0,
       doubtful: observed.patients.doubtful,
       recovering: counts.recovering,
     },
@@ -143,6 +144,7 @@ export function planCluster<Id>(wanted: Wanted, observed: Observed<Id>, nowMs: n
       ...observed.openActions.filter((action) => !ended.has(action.id)).map((action) => action.timeoutAtMs),
       wanted.deleting ? null : observed.patients.nextAtMs,
       braked.retryAtMs,
+      remove > 0 && healing && observed.patients.waiting > braked.treat ? nowMs + 100 : null,
       // A host that appears tells nobody by itself.
       missing > 0 && !observed.placeable ? nowMs + 1_000 : null,
       observed.held === null ? null : nowMs + 1_000,

@@ -303,11 +303,12 @@ export class ClusterModel {
     for (let round = 1; round <= rounds; round++) {
       const plan = this.pass();
       if (this.gone) return round;
-      const before = this.members.map((member) => member.status).join();
+      const look = (): string => this.members.map((member) => `${member.status} ${member.checking}`).join();
+      const before = look();
       // From the last to the first: a member that goes moves those behind it.
       for (let place = this.members.length - 1; place >= 0; place--) this.happen(place, true, true);
-      const still = before === this.members.map((member) => member.status).join();
-      if (!still || plan.create + plan.remove + plan.heal + plan.actions.length > 0 || this.members.some((member) => member.checking)) continue;
+      const still = before === look();
+      if (!still || plan.create + plan.remove + plan.heal + plan.actions.length > 0) continue;
       const next = this.brake.suspected || this.members.some((member) => member.status === "ERROR") ? plan.lookAgainAtMs : null;
       if (next === null) return round;
       this.nowMs = Math.max(this.nowMs, next);

@@ -95,6 +95,16 @@ describe("the plan of a cluster", () => {
     );
   });
 
+  test("one of two is sick, and one is wanted → the sick one may be the one that goes: nobody is treated in that pass, and it looks again", () => {
+    const model = new ClusterModel({ window: 10, desired: 2, minSize: 0 });
+    model.settle(20);
+    model.happen(0, false, true);
+    model.wish(1, false);
+    const plan = model.pass();
+    expect(plan).toMatchObject({ remove: 1, heal: 0 });
+    expect(plan.lookAgainAtMs).not.toBeNull();
+  });
+
   test("5 → 50 → 3 in a moment → three members, the wishes between superseded", () => {
     const model = new ClusterModel({ window: 1_000, desired: 5, minSize: 0 });
     model.settle(20);
