@@ -1,5 +1,5 @@
 /**
- * Cancelling (DESIGN.md §3): the wish is withdrawn. What has not begun is dropped, what has begun finishes, and what is there by then
+ * Cancelling: the wish is withdrawn. What has not begun is dropped, what has begun finishes, and what is there by then
  * becomes what is wanted. A deletion can be taken back only before its first member goes.
  */
 import { actionFacets, isFinished } from "../core/action.ts";

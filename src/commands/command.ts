@@ -18,7 +18,7 @@ import { type Store, type Tx, transaction } from "../store/transaction.ts";
 import type { Vault } from "../store/vault.ts";
 import type { Keyed } from "./input.ts";
 
-/** Who may make profiles whose members are commands run on our own hosts (DESIGN.md §8): a list names projects. */
+/** Who may make profiles whose members are commands run on our own hosts: a list names projects. */
 export interface ProcessPolicy {
   readonly mode: "off" | "on" | readonly string[];
 }

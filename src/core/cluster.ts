@@ -33,7 +33,7 @@ export interface SizeBounds {
 }
 
 /**
- * Status from member counts (DESIGN.md §3). A new cluster is INIT until it settles for the first time or falls out of its bounds later.
+ * Status from member counts. A new cluster is INIT until it settles for the first time or falls out of its bounds later.
  * @param active members that count as active
  */
 export function clusterStatus(

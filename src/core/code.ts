@@ -1,4 +1,4 @@
-/** Names ↔ the smallint codes they are stored as. A code is frozen once released and never used again (DESIGN.md §3). */
+/** Names ↔ the smallint codes they are stored as. A code is frozen once released and never used again. */
 
 export interface Codec<Name extends string> {
   /** The stored code of a name. */

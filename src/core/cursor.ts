@@ -1,5 +1,5 @@
 /**
- * The ledger's cursor (DESIGN.md §5): format version, ledger incarnation, position, ordinal. Opaque to clients, the same for
+ * The ledger's cursor: format version, ledger incarnation, position, ordinal. Opaque to clients, the same for
  * history and streams. A position is one committed transaction; the ordinal counts events inside it from 1; ordinal `last` means
  * "after all of that position".
  */

@@ -1,6 +1,6 @@
 /**
  * Values that came from outside (drivers, probes, users) made safe to store: PostgreSQL refuses NUL in text and lone surrogates
- * in JSON, and a reply may be endless. Every text and JSON from outside passes through here once (DESIGN.md §4.6).
+ * in JSON, and a reply may be endless. Every text and JSON from outside passes through here once.
  */
 
 export type Json = null | boolean | number | string | readonly Json[] | JsonObject;

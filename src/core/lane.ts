@@ -1,4 +1,4 @@
-/** Lanes: shares of all nodes, by hash of the node's id. A worker owns lanes, not tasks (DESIGN.md §4.4). Stored: frozen. */
+/** Lanes: shares of all nodes, by hash of the node's id. A worker owns lanes, not tasks. Stored: frozen. */
 import type { ClusterId, NodeId } from "./ids.ts";
 
 /** Lanes 0 … 255 are shared by all workers. */

@@ -1,5 +1,5 @@
 /**
- * Every number that bounds what one caller may ask for (DESIGN.md §9), in one place. Each is a setting: `main` reads an override
+ * Every number that bounds what one caller may ask for, in one place. Each is a setting: `main` reads an override
  * from the variable that `limitSettings` names. Commands, loaders, feed and transports are handed these as a value.
  */
 

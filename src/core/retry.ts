@@ -1,4 +1,4 @@
-/** Retries: which errors are worth another try, how often, and after how long (DESIGN.md §4.6). */
+/** Retries: which errors are worth another try, how often, and after how long. */
 import type { TaskKind } from "./node.ts";
 
 /**

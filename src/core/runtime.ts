@@ -1,6 +1,6 @@
 /**
  * What the outside world is made of: clock, timers, randomness. Handed in as values everywhere below `main`, so that a
- * simulator can be the world (DESIGN.md §4.7; the idea is TigerBeetle's). Stored or compared times are never taken from here:
+ * simulator can be the world (the idea is TigerBeetle's). Stored or compared times are never taken from here:
  * those are PostgreSQL's (`store/transaction.ts`). This clock measures durations inside one process.
  */
 

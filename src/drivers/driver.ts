@@ -13,7 +13,7 @@ import type { Clock, Entropy, Logger, Timers } from "../core/runtime.ts";
 
 /**
  * keyed: the provider does one key once, so a call may be repeated and taken over at once. listed: what was made can be found by a
- * tag, later. blind: neither; never repeated without a person (DESIGN.md §4.3).
+ * tag, later. blind: neither; never repeated without a person.
  */
 export type Idempotency = "keyed" | "listed" | "blind";
 

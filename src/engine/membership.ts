@@ -1,6 +1,6 @@
 /**
  * A worker's membership: its row, its session lock, its heartbeat, its lanes. A worker that loses its session, is judged dead, or finds
- * its own loop late lets go of its lanes *before* anything else: from then on it calls no driver until it has new epochs (DESIGN.md §4.5).
+ * its own loop late lets go of its lanes *before* anything else: from then on it calls no driver until it has new epochs.
  *
  * Modes: joining (no session) → member (beating, claiming its share of the lanes) → out (session lost, or judged) → joining …
  */

@@ -1,5 +1,5 @@
 /**
- * The sequencer: exactly one process gives positions to what was committed (DESIGN.md §5). Every worker and API process is a candidate.
+ * The sequencer: exactly one process gives positions to what was committed. Every worker and API process is a candidate.
  *
  * A candidate asks for the lock a few times a second; it also watches whether the leader gets on, and ends the session of one that is
  * frozen. The leader ticks when it is woken, a few milliseconds apart at most under load, and by a slow poll. Most ticks look only at

@@ -1,5 +1,5 @@
 /**
- * The live feed of one API process: one tail of the ledger, a bus, bounded mailboxes (DESIGN.md §5). A subscriber that comes back with
+ * The live feed of one API process: one tail of the ledger, a bus, bounded mailboxes. A subscriber that comes back with
  * its last cursor misses nothing and sees nothing twice; one that does not read is ended; none makes the process grow.
  */
 import { compareCursors, encodeCursor, type LedgerCursor } from "../core/cursor.ts";

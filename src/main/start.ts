@@ -142,7 +142,7 @@ export function partConfig(config: Config): PartSettings["config"] {
   return { host, port, data, corsOrigins, hosts, graphiql, ledgerDays, logLevel, limits, environment };
 }
 
-/** `on` by itself only where nobody from outside can ask for it, and the database is ours alone (DESIGN.md §8). */
+/** `on` by itself only where nobody from outside can ask for it, and the database is ours alone. */
 function processMode(config: Config): ProcessPolicy["mode"] {
   return config.process ?? (isLoopback(config.host) && config.databaseUrl === null ? "on" : "off");
 }

@@ -1,4 +1,4 @@
-/** Member counts and running totals: increments in a row of this writer's own, written last before the ledger (DESIGN.md §4.8). */
+/** Member counts and running totals: increments in a row of this writer's own, written last before the ledger. */
 import { sql } from "kysely";
 import type { ClusterId } from "../core/ids.ts";
 import type { NodeStatus } from "../core/node.ts";

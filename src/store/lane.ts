@@ -1,4 +1,4 @@
-/** Lanes: who owns which, under which epoch. Every transaction that writes an outcome checks the epoch under a lock (DESIGN.md §4.4). */
+/** Lanes: who owns which, under which epoch. Every transaction that writes an outcome checks the epoch under a lock. */
 import { sql } from "kysely";
 import type { HostId, WorkerId } from "../core/ids.ts";
 import { hostLanes } from "../core/lane.ts";

@@ -1,6 +1,6 @@
 /**
  * The ledger's partitions: `event` by ranges of batch, `position` by ranges of position, no default one, at least three ahead of what
- * is being written (DESIGN.md §5). A partition is the unit of retention, so its span follows the pace: about a day of events.
+ * is being written. A partition is the unit of retention, so its span follows the pace: about a day of events.
  */
 import { sql } from "kysely";
 import type { Database } from "./database.ts";

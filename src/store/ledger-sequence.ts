@@ -1,5 +1,5 @@
 /**
- * Giving positions: the statements of the sequencer (DESIGN.md §5). Each runs on the session that holds the lock and checks the
+ * Giving positions: the statements of the sequencer. Each runs on the session that holds the lock and checks the
  * epoch in the ledger's row, under its lock: whoever took over has raised it, and the former one's statements change nothing any more.
  */
 import { sequencerLock, singletonSpace } from "./ledger.ts";

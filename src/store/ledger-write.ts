@@ -1,4 +1,4 @@
-/** Writing the ledger: events in one statement, then one marker row, last of all (DESIGN.md §5). Only `transaction` calls this. */
+/** Writing the ledger: events in one statement, then one marker row, last of all. Only `transaction` calls this. */
 import { sql } from "kysely";
 import { type EventLevel, type EventTypeName, eventLevelCodes, eventTypes, eventVersion } from "../core/event.ts";
 import type { ActionId, ClusterId, NodeId, ProjectId } from "../core/ids.ts";

@@ -1,6 +1,6 @@
 /**
  * The ledger's one row: which history this is, and how far it goes. An incarnation is bound to PostgreSQL's system identifier and
- * timeline (DESIGN.md §5): after a restore or a fail-over the newest lines may be missing, so older cursors must not be taken for
+ * timeline: after a restore or a fail-over the newest lines may be missing, so older cursors must not be taken for
  * places in it.
  */
 import { sql } from "kysely";

@@ -1,5 +1,5 @@
 /**
- * Lists of nodes. The node table has no index on status or health (it would slow every write, DESIGN.md §4.11), so a filter goes one
+ * Lists of nodes. The node table has no index on status or health (it would slow every write), so a filter goes one
  * of two ways. For what is *unusual* candidates come from narrow tables: `notable`, and the tasks of members being made or taken
  * away. For the rest the key is walked, a bounded number of rows: a walk that finds too little answers a short page that says where
  * it stopped.

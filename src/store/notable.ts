@@ -1,6 +1,6 @@
 /**
  * Members that are not plainly ACTIVE and HEALTHY, in a narrow table of their own: it answers filters for the unusual and is where
- * the planner looks for whom to heal, while the node table keeps no index on what changes (DESIGN.md §4.11).
+ * the planner looks for whom to heal, while the node table keeps no index on what changes.
  */
 import { sql } from "kysely";
 import { type HealthStatus, healthStatusCodec } from "../core/health.ts";

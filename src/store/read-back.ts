@@ -1,4 +1,4 @@
-/** Reading back after a restore or a fail-over: how far it has come, kept with the installation (DESIGN.md §5). */
+/** Reading back after a restore or a fail-over: how far it has come, kept with the installation. */
 import { sql } from "kysely";
 import type { NodeId } from "../core/ids.ts";
 import { nodeStatusCodes, taskKindCodes } from "../core/node.ts";

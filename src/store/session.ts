@@ -1,6 +1,6 @@
 /**
  * One dedicated connection, never the pool's and never through a pooler: session locks and LISTEN live and die with it
- * (DESIGN.md §4.5). Who holds a session watches `lost` and opens a new one; nothing here connects again by itself.
+ *. Who holds a session watches `lost` and opens a new one; nothing here connects again by itself.
  */
 import net from "node:net";
 import pg from "pg";

@@ -1,6 +1,6 @@
 /**
  * One transaction: statements, then counts, the ledger's events and marker, the clusters that became due, and COMMIT. When the connection is lost
- * during COMMIT the outcome is unknown: it is read back by what the transaction wrote, never repeated blindly (DESIGN.md §4.3).
+ * during COMMIT the outcome is unknown: it is read back by what the transaction wrote, never repeated blindly.
  */
 import { sql } from "kysely";
 import type { ClusterId } from "../core/ids.ts";

@@ -1,5 +1,5 @@
 /**
- * Secrets at rest (DESIGN.md §9): a spec's `writeOnly` values are sealed in place with AES-256-GCM, bound to their profile and path,
+ * Secrets at rest: a spec's `writeOnly` values are sealed in place with AES-256-GCM, bound to their profile and path,
  * and carry beside the sealed text the mask that readers see. So reading a profile opens nothing, and a value that was copied to
  * another profile or path does not open. Only a driver's call (and the check of a revised spec) sees the plain value.
  */

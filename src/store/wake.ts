@@ -1,5 +1,5 @@
 /**
- * Wake-ups (DESIGN.md §4.10): NOTIFY with an empty payload, outside of any transaction, coalesced. Losing one costs latency,
+ * Wake-ups: NOTIFY with an empty payload, outside of any transaction, coalesced. Losing one costs latency,
  * never correctness: whoever listens also polls, slowly. So a wake-up that cannot be sent is dropped.
  */
 import { sql } from "kysely";

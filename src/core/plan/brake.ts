@@ -1,5 +1,5 @@
 /**
- * The brake on healing (DESIGN.md §6): at most so many remedies at once and per window, and none on a detector's mere word when too
+ * The brake on healing: at most so many remedies at once and per window, and none on a detector's mere word when too
  * many members fail together: a broken detector never kills a fleet. The idea is cluster-api's `maxUnhealthy`, with time added.
  */
 

@@ -218,7 +218,7 @@ function earliest(times: readonly (number | null)[]): number | null {
   return known.length === 0 ? null : Math.min(...known);
 }
 
-/** How many members of one cluster may be on the way: about two seconds' worth of what its lanes finish (DESIGN.md §4.2). */
+/** How many members of one cluster may be on the way: about two seconds' worth of what its lanes finish. */
 export function windowSize(finishedPerSecond: number): number {
   return Math.round(Math.min(20_000, Math.max(1_000, 2 * finishedPerSecond)));
 }

@@ -1,4 +1,4 @@
-/** The goal of a size action, fixed when it is accepted (DESIGN.md §3). Pure. */
+/** The goal of a size action, fixed when it is accepted. Pure. */
 
 export interface SizeFacts {
   /** The capacity wanted from now on, and before. */

@@ -1,4 +1,4 @@
-/** The ladder of remedies: restart in place a few times, further and further apart, then replace (DESIGN.md §6). */
+/** The ladder of remedies: restart in place a few times, further and further apart, then replace. */
 import { backoffMs } from "../retry.ts";
 
 export const ladderRules = {

@@ -1,5 +1,5 @@
 /**
- * The few lines of `sh` between a worker and a member (DESIGN.md §8). Pure: this file only writes the text.
+ * The few lines of `sh` between a worker and a member. Pure: this file only writes the text.
  *
  * The text goes to `sh -s` through its standard input, so that neither the command nor a secret stands in anybody's arguments or on
  * disk, and as one function that is called in the last line, so that a text cut short by our death does nothing at all. Then:

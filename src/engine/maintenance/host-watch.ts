@@ -1,6 +1,6 @@
 /**
  * Hosts that are away: their members are UNKNOWN, not dead, and nothing is done about them until the host is heard again, or a person
- * abandons them (DESIGN.md §8). One worker looks at a time: the owner of lane 0.
+ * abandons them. One worker looks at a time: the owner of lane 0.
  */
 import type { Signal } from "../../core/health.ts";
 import { judgeHealth } from "../../core/health.ts";

@@ -1,6 +1,6 @@
 /**
  * The judge: every worker judges the others, at each heartbeat. Dead = session lock free and silent for 1.5 s; frozen = lock held and
- * silent for 5 s. The epochs are raised first, then the dead one's backends are ended (DESIGN.md §4.5).
+ * silent for 5 s. The epochs are raised first, then the dead one's backends are ended.
  */
 import type { WorkerId } from "../../core/ids.ts";
 import type { Logger } from "../../core/runtime.ts";

@@ -148,7 +148,7 @@ async function probe(node: ProbedNode, profile: KnownProfile, plan: ProbePlan, s
   return check.kind === "http" ? probeHttp(address, check.path, timeoutMs, signal) : probeTcp(address, timeoutMs, signal);
 }
 
-/** Probes go to addresses that the driver reported, and nowhere else (DESIGN.md §9). */
+/** Probes go to addresses that the driver reported, and nowhere else. */
 function addressOf(node: ProbedNode, name: string): { readonly host: string; readonly port: number } | null {
   if (!Array.isArray(node.addresses)) return null;
   for (const address of node.addresses) {
