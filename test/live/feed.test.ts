@@ -376,6 +376,8 @@ describe("changes", () => {
       "all have come by",
       async () => (await settled(stage)) && feed.cursor().position === (await readLedger(stage.database.db)).head,
     );
+    // Told at most ten times a second: on a fast machine the first word comes after all was written.
+    await stage.until("it was told", () => told > 0);
     const elapsedMs = performance.now() - startedMs;
     own.abort();
     await counting;
