@@ -162,10 +162,16 @@ describe("history", () => {
           .map(textOf);
         const forward = await page(filter, { first: size, after, before });
         expect(textsOf(forward)).toEqual(expected.slice(0, size));
-        expect(forward.hasNext).toBe(expected.length > size);
+        // A late batch at the end of a full page may leave it open whether there is more: then what follows is empty, and says so.
+        if (expected.length > size) expect(forward.hasNext).toBe(true);
+        else if (forward.hasNext)
+          expect(await page(filter, { first: size, after: forward.resume, before })).toMatchObject({ events: [], hasNext: false });
         const backward = await page(filter, { last: size, after, before });
         expect(textsOf(backward)).toEqual(expected.slice(-size));
-        expect(backward.hasPrevious).toBe(expected.length > size);
+        if (expected.length > size) expect(backward.hasPrevious).toBe(true);
+        else if (backward.hasPrevious) {
+          expect(await page(filter, { last: size, after, before: backward.back })).toMatchObject({ events: [], hasPrevious: false });
+        }
       }),
       { numRuns: 60 },
     );
