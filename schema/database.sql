@@ -32,6 +32,7 @@ create table muster.action (
   constraint action_pkey PRIMARY KEY (id)
 ) with (fillfactor=70);
 CREATE INDEX action_cluster ON muster.action USING btree (cluster_id, id);
+CREATE INDEX action_deadline ON muster.action USING btree (timeout_at) WHERE ((finished_at IS NULL) AND (node_id IS NOT NULL));
 CREATE INDEX action_node ON muster.action USING btree (node_id, id);
 CREATE INDEX action_project ON muster.action USING btree (project_id, id);
 CREATE INDEX action_unfinished ON muster.action USING btree (cluster_id, id) WHERE (finished_at IS NULL);
@@ -366,6 +367,7 @@ create table muster.worker (
   heartbeat_at timestamp with time zone not null,
   draining boolean not null default false,
   application_name text not null,
+  home text,
   constraint worker_number_key UNIQUE (number),
   constraint worker_pkey PRIMARY KEY (id)
 ) with (fillfactor=50, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=1000, autovacuum_vacuum_cost_delay=0);

@@ -11,18 +11,25 @@ import { isAbsence } from "../store/failure.ts";
 import { freeLanesOf, ownedLanes, releaseLanes } from "../store/lane.ts";
 import type { Session } from "../store/session.ts";
 import type { Store } from "../store/transaction.ts";
-import { beatSql, listPeers, registerWorker, removeWorker, workerLockSpace } from "../store/worker.ts";
+import { beatSql, HostTaken, listPeers, registerWorker, removeWorker, workerLockSpace } from "../store/worker.ts";
 import type { LaneBook } from "./lane-book.ts";
 import { reconcileLanes, shareLanes } from "./lane-share.ts";
 import { type Loop, startLoop } from "./loop.ts";
-import { judgePeers } from "./maintenance/judge.ts";
+import { judgePeers, verdictOn } from "./maintenance/judge.ts";
 
 export interface MembershipDeps {
   readonly store: Store;
   readonly openSession: () => Promise<Session>;
   readonly lanes: LaneBook;
   readonly logger: Logger;
-  readonly host: { readonly id: HostId; readonly name: string; readonly incarnation: string; readonly drivers: readonly string[] };
+  readonly host: {
+    readonly id: HostId;
+    readonly name: string;
+    readonly incarnation: string;
+    /** Identity of the folder that keeps the members' records. */
+    readonly folder: string;
+    readonly drivers: readonly string[];
+  };
   readonly pid: number;
   readonly version: string;
   readonly applicationName: string;
@@ -41,6 +48,8 @@ export interface Membership {
 
 /** Between heartbeats, ms. */
 const beatMs = 500;
+/** Between attempts to be a host that somebody else is, ms. */
+const takenMs = 1_000;
 /** A loop this late may have been judged meanwhile, ms. */
 const lateMs = 1_000;
 
@@ -63,6 +72,8 @@ export function startMembership(deps: MembershipDeps): Membership {
 
 class Member {
   private standing: Standing | null = null;
+  /** Who this host is in our stead: told once. */
+  private holder: string | null = null;
   /** Who this process was before (a session lost, a joining that failed): nobody else has to find out that those are gone. */
   private readonly former = new Set<WorkerId>();
   private readonly deps: MembershipDeps;
@@ -81,7 +92,9 @@ class Member {
     const { store, logger } = this.deps;
     const { clock } = store.runtime;
     if (this.standing === null) {
-      this.standing = await this.join();
+      const joined = await this.tryToJoin();
+      if (joined === null) return takenMs;
+      this.standing = joined;
       this.deps.onIn();
     }
     const me = this.standing;
@@ -111,6 +124,20 @@ class Member {
     return Math.max(0, beatMs - (clock.monotonicMs() - me.beatAtMs));
   }
 
+  /** Null while the host is somebody else's: it is waited for, since a dead one's row may just not be judged yet. */
+  private async tryToJoin(): Promise<Standing | null> {
+    try {
+      const joined = await this.join();
+      this.holder = null;
+      return joined;
+    } catch (error) {
+      if (!(error instanceof HostTaken)) throw error;
+      if (this.holder !== error.holder) this.deps.logger.warn({ holder: error.holder, reason: error.message }, "this worker waits for its host");
+      this.holder = error.holder;
+      return null;
+    }
+  }
+
   private async join(): Promise<Standing> {
     const { store, host, logger } = this.deps;
     const { clock, entropy } = store.runtime;
@@ -119,16 +146,18 @@ class Member {
       const id = brandId("worker", entropy.uuid());
       const returning = this.former.size > 0;
       this.former.add(id);
-      const { number, hostReborn } = await registerWorker(store, {
+      const registration = {
         id,
         hostId: host.id,
         hostName: host.name,
         hostIncarnation: host.incarnation,
+        hostFolder: host.folder,
         hostDrivers: host.drivers,
         pid: this.deps.pid,
         version: this.deps.version,
         applicationName: this.deps.applicationName,
-      });
+      };
+      const { number, hostReborn } = await registerWorker(store, registration, (silentMs, held) => verdictOn(silentMs, held) !== null);
       if (!(await session.tryLock(workerLockSpace, number))) throw new Error(`the session lock of worker ${number} is held`);
       const nowMs = clock.monotonicMs();
       const joined: Standing = { id, number, session, backAtMs: returning ? nowMs : null, lost: false, out: false, beatAtMs: nowMs };

@@ -30,7 +30,7 @@ export interface WorkerDeps {
   readonly logger: Logger;
   /** The installation's id: the first part of every idempotency key. */
   readonly installation: string;
-  readonly host: { readonly id: HostId; readonly name: string; readonly incarnation: string };
+  readonly host: { readonly id: HostId; readonly name: string; readonly incarnation: string; readonly folder: string };
   readonly pid: number;
   readonly version: string;
   /** What all connections of this process are called in pg_stat_activity; unique to it. */

@@ -35,6 +35,12 @@ export function hostIdOf(data: string): HostId {
   return brandId("host", id);
 }
 
+/** The same text for the same folder, by whatever path, also when it was moved; another one for a copy. */
+export function folderIdentity(data: string): string {
+  const { dev, ino } = statSync(data);
+  return `${dev}:${ino}`;
+}
+
 export function secretKeyFile(data: string): string {
   return join(data, "secret-key");
 }

@@ -10,6 +10,7 @@ import { openSession, type Session } from "../store/session.ts";
 import { createVault, type Vault } from "../store/vault.ts";
 import { createWake, type Wake } from "../store/wake.ts";
 import { Complaint } from "./complaint.ts";
+import { folderIdentity } from "./data-folder.ts";
 import { complaintAbout, nameOfDatabase, schemaObjection } from "./database-complaint.ts";
 import { buildDrivers } from "./driver-catalog.ts";
 import { createLogger } from "./logger.ts";
@@ -25,7 +26,7 @@ export interface Foundation {
   readonly vault: Vault;
   readonly drivers: DriverCatalog;
   readonly installation: string;
-  readonly host: { readonly id: PartSettings["hostId"]; readonly name: string; readonly incarnation: string };
+  readonly host: { readonly id: PartSettings["hostId"]; readonly name: string; readonly incarnation: string; readonly folder: string };
   /** What this process's connections are called; unique to it. */
   readonly applicationName: string;
   openSession(): Promise<Session>;
@@ -61,7 +62,12 @@ export async function layFoundation(settings: PartSettings, poolSize: number): P
       vault,
       drivers,
       installation,
-      host: { id: settings.hostId, name: hostname(), incarnation: readHostIncarnation() ?? `unknown since ${Date.now()}` },
+      host: {
+        id: settings.hostId,
+        name: hostname(),
+        incarnation: readHostIncarnation() ?? `unknown since ${Date.now()}`,
+        folder: folderIdentity(config.data),
+      },
       applicationName,
       openSession: () => openSession({ url: directUrl, applicationName }),
       close: async () => {

@@ -212,6 +212,7 @@ export interface Tables {
     heartbeat_at: Stamp;
     draining: Generated<boolean>;
     application_name: string;
+    home: string | null;
   };
   "muster.lane": { id: number; host_id: HostId | null; owner: WorkerId | null; epoch: Generated<bigint> };
   "muster.ledger": {

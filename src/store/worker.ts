@@ -13,6 +13,8 @@ export interface Registration {
   readonly hostId: HostId;
   readonly hostName: string;
   readonly hostIncarnation: string;
+  /** Which folder on that host keeps the members' records: the same text, the same records. */
+  readonly hostFolder: string;
   /** Host-bound profile types this worker carries out. */
   readonly hostDrivers: readonly string[];
   readonly pid: number;
@@ -28,12 +30,32 @@ export interface Registered {
   readonly hostReborn: boolean;
 }
 
-/** Writes the host and the worker; gives the worker the smallest free number. */
-export async function registerWorker(store: Store, registration: Registration): Promise<Registered> {
-  const { id, hostId, hostName, hostIncarnation, hostDrivers, pid, version, applicationName } = registration;
+/** A worker goes by this host's id from another machine, or from another folder of this one: a copy of a data folder, as a rule. */
+export class HostTaken extends Error {
+  override readonly name = "HostTaken";
+  readonly holder: string;
+  constructor(holder: string) {
+    super(`the host id is ${holder}'s: this data folder is a copy of the one it runs on, or stands on another machine by now`);
+    this.holder = holder;
+  }
+}
+
+/**
+ * Writes the host and the worker; gives the worker the smallest free number.
+ * @param isGone whether a worker that has been silent for so long, and does or does not hold its session lock, counts as dead
+ * @throws HostTaken while a living worker is this host from elsewhere: two of them would each take the other's members for dead
+ */
+export async function registerWorker(
+  store: Store,
+  registration: Registration,
+  isGone: (silentMs: number, lockHeld: boolean) => boolean,
+): Promise<Registered> {
+  const { id, hostId, hostName, hostIncarnation, hostFolder, hostDrivers, pid, version, applicationName } = registration;
+  const home = `${hostIncarnation} ${hostFolder}`;
   return transaction(store, async (tx) => {
-    // One registration at a time: two workers must not be given the same number.
+    // One registration at a time: two workers must not be given the same number, nor be one host from two places.
     await sql`/* worker.lock */ select pg_advisory_xact_lock(${workerLockSpace}, 0)`.execute(tx.db);
+    await checkHome(tx.db, hostId, home, isGone);
     const before = await sql<{ incarnation: string }>`/* host.read */ select incarnation from muster.host where id = ${hostId}`.execute(tx.db);
     const host = await sql<{ number: number }>`
       /* host.save */
@@ -45,15 +67,27 @@ export async function registerWorker(store: Store, registration: Registration): 
     await ensureHostLanes(tx.db, hostId, hostNumber);
     const worker = await sql<{ number: number }>`
       /* worker.insert */
-      insert into muster.worker (id, number, host_id, pid, version, application_name, started_at, heartbeat_at)
+      insert into muster.worker (id, number, host_id, pid, version, application_name, home, started_at, heartbeat_at)
       select ${id}, (select min(n) from generate_series(1, 30000) as g(n) where not exists (select 1 from muster.worker w where w.number = g.n)),
-             ${hostId}, ${pid}, ${version}, ${applicationName}, clock_timestamp(), clock_timestamp()
+             ${hostId}, ${pid}, ${version}, ${applicationName}, ${home}, clock_timestamp(), clock_timestamp()
       returning number`.execute(tx.db);
     const number = worker.rows[0]?.number;
     if (number === undefined) throw new Error("the worker was not saved");
     const formerly = before.rows[0]?.incarnation;
     return { number, hostNumber, hostReborn: formerly !== undefined && formerly !== hostIncarnation };
   });
+}
+
+async function checkHome(db: Database, hostId: HostId, home: string, isGone: (silentMs: number, lockHeld: boolean) => boolean): Promise<void> {
+  const { rows } = await sql<{ number: number; pid: number; name: string; silent_ms: string }>`
+    /* worker.elsewhere */
+    select w.number, w.pid, h.name, extract(epoch from clock_timestamp() - w.heartbeat_at) * 1000 as silent_ms
+      from muster.worker w join muster.host h on h.id = w.host_id
+     where w.host_id = ${hostId} and w.home <> ${home}`.execute(db);
+  if (rows.length === 0) return;
+  const held = await heldWorkerLocks(db);
+  const holder = rows.find((row) => !isGone(Number(row.silent_ms), held.has(row.number)));
+  if (holder !== undefined) throw new HostTaken(`worker ${holder.number} (process ${holder.pid} on ${holder.name})`);
 }
 
 /** Where a worker stands with the others. */

@@ -28,6 +28,11 @@ const owners = async (): Promise<number[]> => {
 const begun = async (hand: Hand, count: number): Promise<unknown> =>
   world.until(`${count} creates begun`, async () => hand.of("create").length >= count);
 
+const hostIncarnation = async (): Promise<string | undefined> => {
+  const { rows } = await sql<{ incarnation: string }>`select incarnation from muster.host`.execute(world.database.db);
+  return rows[0]?.incarnation;
+};
+
 /** Somebody else who never does anything owns all lanes now. */
 async function takeLanes(): Promise<void> {
   await sql`
@@ -74,6 +79,39 @@ describe("two workers", () => {
     expect(calls.slice(0, 12).every((call) => call.aborted)).toBe(true);
     for (const call of calls) expect(call).toMatchObject({ epoch: 1, attempt: 1 });
     for (const call of calls.slice(12)) expect(call.fence).toBeGreaterThan(calls.find((former) => former.nodeId === call.nodeId)?.fence ?? 0n);
+  });
+});
+
+describe("a worker with the host id of another", () => {
+  const waits = async (): Promise<unknown> =>
+    world.until("the second one waits", async () => world.log.lines.some((line) => line.message === "this worker waits for its host"));
+
+  test.each([
+    ["on another machine", { incarnation: "another machine" }],
+    ["in a copied folder of the same machine", { folder: "copy" }],
+  ])("%s → stays out while the first lives, and takes its place when that goes", async (_, place) => {
+    world = await startWorld();
+    const first = world.startWorker();
+    await world.until("all lanes owned", async () => (await owners()).join() === "256");
+    world.startWorker(place);
+    await waits();
+    expect(await hostIncarnation()).toBe("test");
+    const { clusterId } = await simCluster(world, { name: "undisturbed", desiredCapacity: 20 });
+    await allActive(clusterId, 20);
+    expect(await owners()).toEqual([256]);
+    await first.stop();
+    await world.until(
+      "the second one is the host",
+      async () => (await hostIncarnation()) === (place.incarnation ?? "test") && (await owners()).join() === "256",
+    );
+  });
+
+  test("both at the same moment → one of them is the host", async () => {
+    world = await startWorld();
+    world.startWorker();
+    world.startWorker({ folder: "copy" });
+    await waits();
+    await world.until("all lanes owned by one", async () => (await owners()).join() === "256");
   });
 });
 

@@ -45,7 +45,7 @@ const worker = startWorker({
   vault: createVault(Buffer.from(settings.vaultKey, "hex")),
   logger,
   installation: (await readInstallation(db)).id,
-  host: { id: brandId("host", settings.hostId), name: "test-host", incarnation: "test" },
+  host: { id: brandId("host", settings.hostId), name: "test-host", incarnation: "test", folder: "test" },
   pid: process.pid,
   version: "test",
   applicationName: settings.name,

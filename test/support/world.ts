@@ -39,6 +39,11 @@ export interface WorldOptions {
   readonly prepare?: (database: TestDatabase) => Promise<void>;
 }
 
+export interface HostPlace {
+  readonly incarnation?: string;
+  readonly folder?: string;
+}
+
 export interface WorldWorker {
   readonly name: string;
   stop(): Promise<void>;
@@ -55,7 +60,8 @@ export interface World {
   readonly projectId: ProjectId;
   /** Whoever asks; OPERATOR unless said otherwise. */
   context(role?: Role, projectId?: ProjectId): CommandContext;
-  startWorker(): WorldWorker;
+  /** @param place where on the one test host it stands, if not where the others do */
+  startWorker(place?: HostPlace): WorldWorker;
   /** A worker that reaches the database by another URL: through a proxy. */
   startWorkerThrough(url: string): WorldWorker;
   /** What a worker in a process of its own needs to join, by the URL of the provider that keeps the books of `sim`. */
@@ -98,7 +104,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const workers = new Set<WorldWorker>();
   let started = 0;
 
-  const start = (url: string): WorldWorker => {
+  const start = (url: string, place: HostPlace = {}): WorldWorker => {
     started += 1;
     const name = `test worker ${started}`;
     const db = openDatabase({ url, size: 6, applicationName: name });
@@ -112,7 +118,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       vault,
       logger: log,
       installation,
-      host: { id: hostId, name: "test-host", incarnation: "test" },
+      host: { id: hostId, name: "test-host", incarnation: "test", folder: "test", ...place },
       pid: process.pid,
       version: "test",
       applicationName: name,
@@ -147,8 +153,8 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       limits: defaultLimits,
       processPolicy: { mode: "on" },
     }),
-    startWorker: () => start(database.url),
-    startWorkerThrough: start,
+    startWorker: (place) => start(database.url, place),
+    startWorkerThrough: (url) => start(url),
     workerSettings: (name, providerUrl, url = database.url) => ({ url, providerUrl, hostId, name, vaultKey: vaultKey.toString("hex") }),
     until: (what, look) => until(runtime, ear, log, what, look),
     stop: async ({ errorsExpected = false, withoutHistory = false } = {}) => {
