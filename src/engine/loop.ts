@@ -1,11 +1,11 @@
 /** The one way a loop of the engine runs: again and again, at a bell, surviving whatever a turn throws. */
 import type { Logger, Timers } from "../core/runtime.ts";
+import { createDoorbell, type Doorbell } from "../store/doorbell.ts";
 import { isAbsence, isConflict, isTimeout } from "../store/failure.ts";
 import { LaneLost } from "../store/lane.ts";
-import { type Bell, createBell } from "./bell.ts";
 
 export interface Loop {
-  readonly bell: Bell;
+  readonly bell: Doorbell;
   /** Ends after the present turn. */
   stop(): Promise<void>;
 }
@@ -18,7 +18,7 @@ const pauseMs = 250;
  * @param turn one pass; returns how long to wait for the bell before the next, ms (0: at once)
  */
 export function startLoop(deps: { readonly name: string; readonly timers: Timers; readonly logger: Logger }, turn: () => Promise<number>): Loop {
-  const bell = createBell(deps.timers);
+  const bell = createDoorbell(deps.timers);
   const run = async (): Promise<void> => {
     while (!bell.stopped) {
       let waitMs = pauseMs;

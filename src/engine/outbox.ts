@@ -11,10 +11,10 @@ import type { JsonObject } from "../core/json.ts";
 import type { TaskKind } from "../core/node.ts";
 import type { Logger } from "../core/runtime.ts";
 import type { Observation } from "../drivers/driver.ts";
+import { createDoorbell } from "../store/doorbell.ts";
 import { isAbsence, isConflict, isTimeout } from "../store/failure.ts";
 import { LaneLost } from "../store/lane.ts";
 import type { Store } from "../store/transaction.ts";
-import { type Bell, createBell } from "./bell.ts";
 import type { LaneBook } from "./lane-book.ts";
 import type { TaskReport } from "./report.ts";
 import type { SpecCache } from "./specs.ts";
@@ -64,7 +64,7 @@ export function startOutbox(deps: {
   const { store, lanes, logger } = deps;
   const { timers, clock } = store.runtime;
   const queue: Report[] = [];
-  const bell: Bell = createBell(timers);
+  const bell = createDoorbell(timers);
   let waiting: (() => void)[] = [];
   let busy = false;
 
