@@ -192,7 +192,6 @@ async function carryOut(deps: ExecutorDeps, held: ReadonlyMap<number, bigint>, c
     deps.outbox.push({
       from: "task",
       nodeId,
-      profileId: task.profileId,
       lane: task.lane,
       epoch,
       task: { kind: task.kind, attempt: attemptOf(task), params: task.params },

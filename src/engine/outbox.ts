@@ -6,7 +6,7 @@
  * owns the lane now will find out the same); the database is away (kept and tried again while lanes are held); a report that cannot be
  * written (the batch is halved until it stands alone, and it is set aside).
  */
-import type { NodeId, ProfileId } from "../core/ids.ts";
+import type { NodeId } from "../core/ids.ts";
 import type { JsonObject } from "../core/json.ts";
 import type { TaskKind } from "../core/node.ts";
 import type { Logger } from "../core/runtime.ts";
@@ -24,7 +24,6 @@ export type Report =
   | {
       readonly from: "task";
       readonly nodeId: NodeId;
-      readonly profileId: ProfileId;
       readonly lane: number;
       readonly epoch: bigint;
       readonly task: { readonly kind: TaskKind; readonly attempt: number; readonly params: JsonObject | null };
@@ -33,7 +32,6 @@ export type Report =
   | {
       readonly from: "watch";
       readonly nodeId: NodeId;
-      readonly profileId: ProfileId | null;
       readonly lane: number;
       readonly epoch: bigint;
       readonly observation: Observation;

@@ -87,8 +87,8 @@ describe("a worker with the host id of another", () => {
     world.until("the second one waits", async () => world.log.lines.some((line) => line.message === "this worker waits for its host"));
 
   test.each([
-    ["on another machine", { incarnation: "another machine" }],
-    ["in a copied folder of the same machine", { folder: "copy" }],
+    ["on another machine", { incarnation: "another machine", folder: "test" }],
+    ["in a copied folder of the same machine", { incarnation: "test", folder: "copy" }],
   ])("%s → stays out while the first lives, and takes its place when that goes", async (_, place) => {
     world = await startWorld();
     const first = world.startWorker();
@@ -100,10 +100,7 @@ describe("a worker with the host id of another", () => {
     await allActive(clusterId, 20);
     expect(await owners()).toEqual([256]);
     await first.stop();
-    await world.until(
-      "the second one is the host",
-      async () => (await hostIncarnation()) === (place.incarnation ?? "test") && (await owners()).join() === "256",
-    );
+    await world.until("the second one is the host", async () => (await hostIncarnation()) === place.incarnation && (await owners()).join() === "256");
   });
 
   test("both at the same moment → one of them is the host", async () => {
@@ -153,7 +150,6 @@ describe("a worker whose lanes were taken", () => {
       {
         from: "task",
         nodeId: node.id,
-        profileId: node.profile_id,
         lane: node.lane,
         epoch: BigInt(epoch) - 1n,
         task: { kind: "CREATE", attempt: 1, params: null },

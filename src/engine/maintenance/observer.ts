@@ -47,6 +47,6 @@ async function report(
     const lane = lanes.get(observation.nodeId);
     const epoch = lane === undefined ? undefined : deps.lanes.held.get(lane);
     if (lane === undefined || epoch === undefined) continue;
-    deps.outbox.push({ from: "watch", nodeId: observation.nodeId, profileId: null, lane, epoch, observation });
+    deps.outbox.push({ from: "watch", nodeId: observation.nodeId, lane, epoch, observation });
   }
 }
