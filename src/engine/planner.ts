@@ -39,6 +39,9 @@ const turnLimit = 64;
 /** Should the planner die, what it took is due again after so long, ms. */
 const leaseMs = 5_000;
 const pollMs = 1_000;
+/** Clusters whose pace is remembered at most. It is only a hint; many of them are at rest, gone, or another worker's by now. */
+const ratesKept = 10_000;
+
 export function startPlanner(deps: PlannerDeps): Loop {
   const rates = new Map<ClusterId, Rate>();
   const turn = async (): Promise<number> => {
@@ -135,6 +138,7 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
     rates.delete(id);
     return;
   }
+  if (rates.size >= ratesKept) rates.clear();
   rates.set(id, rate);
   const unfinished = plan.create > windowRows || plan.remove > windowRows || plan.heal > windowRows || spreading.length > 0 || applied !== "done";
   // What is given up changes nothing that would wake the planner: it looks again.
