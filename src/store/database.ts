@@ -17,7 +17,7 @@ export interface DatabaseOptions {
   readonly applicationName: string;
   /** Called for each connection that breaks while idle; it is replaced by itself. */
   readonly onIdleError?: (error: Error) => void;
-  /** Ends a statement of ours that takes longer, ms. */
+  /** Ends a statement of ours that takes longer, ms; 0: none. */
   readonly statementTimeoutMs?: number;
 }
 
@@ -31,8 +31,11 @@ const typeParsers: pg.CustomTypesConfig = {
   },
 };
 
+const usualTimeoutMs = 15_000;
+
 /** What every connection of ours is configured with, pooled or not. */
 export function connectionConfig(options: Pick<DatabaseOptions, "url" | "applicationName" | "statementTimeoutMs">): pg.ClientConfig {
+  const { statementTimeoutMs = usualTimeoutMs } = options;
   return {
     connectionString: options.url,
     application_name: options.applicationName,
@@ -40,7 +43,10 @@ export function connectionConfig(options: Pick<DatabaseOptions, "url" | "applica
     keepAlive: true,
     keepAliveInitialDelayMillis: 5_000,
     connectionTimeoutMillis: 5_000,
-    statement_timeout: options.statementTimeoutMs ?? 15_000,
+    statement_timeout: statementTimeoutMs,
+    // Later than the server's own: reached only when nobody answers any more. Without it a network that went silent would hold us for a
+    // quarter of an hour.
+    query_timeout: Math.ceil((statementTimeoutMs * 4) / 3),
     lock_timeout: 5_000,
     idle_in_transaction_session_timeout: 10_000,
   };
@@ -62,17 +68,22 @@ function lossMarkingPool(pool: pg.Pool): PostgresPool {
       // A connection that breaks between two statements says so here; the next statement then fails.
       const onError = (): void => undefined;
       client.on("error", onError);
+      let lost = false;
       function query<R>(text: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>>;
       function query<R>(cursor: PostgresCursor<R>): PostgresCursor<R>;
       function query(text: string | PostgresCursor<unknown>, parameters: readonly unknown[] = []): unknown {
         if (typeof text !== "string") throw new Error("cursors are not used here: pages are keysets");
-        return client.query(text, [...parameters]).catch(markLoss);
+        return client.query(text, [...parameters]).catch((error: unknown) => {
+          lost ||= !(error instanceof pg.DatabaseError);
+          return markLoss(error);
+        });
       }
       return {
         query,
         release: () => {
           client.off("error", onError);
-          client.release();
+          // One that gave no answer may still give it, to whoever asks next.
+          client.release(lost);
         },
       };
     },

@@ -1,6 +1,6 @@
 /**
- * One dedicated connection, never the pool's and never through a pooler: session locks and LISTEN live and die with it
- *. Who holds a session watches `lost` and opens a new one; nothing here connects again by itself.
+ * One dedicated connection, never the pool's and never through a pooler: session locks and LISTEN live and die with
+ * it. Who holds a session watches `lost` and opens a new one; nothing here connects again by itself.
  */
 import net from "node:net";
 import pg from "pg";
@@ -23,8 +23,6 @@ export interface Session {
   close(): Promise<void>;
 }
 
-/** Above the server's own statement_timeout: reached only when nobody answers any more, ms. */
-const answerTimeoutMs = 20_000;
 /** How long a farewell may take before the socket is simply dropped, ms. */
 const farewellMs = 1_000;
 /** Statements that a session keeps prepared. */
@@ -33,7 +31,7 @@ const mostPrepared = 100;
 /** @throws ConnectionLost, or PostgreSQL's refusal */
 export async function openSession(options: { url: string; applicationName: string }): Promise<Session> {
   const socket = new net.Socket();
-  const client = new pg.Client({ ...connectionConfig(options), query_timeout: answerTimeoutMs, stream: () => socket });
+  const client = new pg.Client({ ...connectionConfig(options), stream: () => socket });
   const handlers = new Map<string, () => void>();
   let ended = false;
   const lost = new Promise<Error>((resolve) => {

@@ -67,6 +67,16 @@ describe("proxy", () => {
     expect(await marks()).toBe(1);
   });
 
+  test("connection: silent → lost once nobody can be answering any more, the next one works", async () => {
+    const hasty = openDatabase({ url: proxy.url, size: 1, applicationName: "hasty", statementTimeoutMs: 300 });
+    const ask = (): Promise<unknown> => sql`select 1`.execute(hasty);
+    await ask();
+    proxy.cut("silence");
+    await expect(ask()).rejects.toBeInstanceOf(ConnectionLost);
+    await ask();
+    await hasty.destroy();
+  });
+
   test("everything: frozen and thawed → goes on", async () => {
     proxy.freeze();
     const written = write();
