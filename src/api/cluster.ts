@@ -56,8 +56,8 @@ const NodeCountsRef = builder.objectRef<Counts>("NodeCounts").implement({
     creating: t.int({ description: "PLANNED or CREATING.", resolve: (counts) => counts.planned + counts.creating }),
     deleting: t.exposeInt("deleting", { description: "DELETING." }),
     error: t.exposeInt("error", { description: "ERROR." }),
-    healthy: t.exposeInt("healthy", { description: "With the verdict HEALTHY." }),
-    unhealthy: t.exposeInt("unhealthy", { description: "With the verdict UNHEALTHY." }),
+    healthy: t.exposeInt("healthy", { description: "With the verdict HEALTHY, and not on their way out." }),
+    unhealthy: t.exposeInt("unhealthy", { description: "With the verdict UNHEALTHY, and not on their way out." }),
     byStatus: t.field({
       type: [NodeStatusCountRef],
       description: "Each status that a member has, in the order of the enum.",

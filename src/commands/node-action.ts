@@ -1,5 +1,5 @@
 /** An action on one named node: accepted with its event, and ended where nothing is left to do. */
-import type { ActionKind } from "../core/action.ts";
+import { type ActionKind, nodeActionTimeoutMs } from "../core/action.ts";
 import { type Refusal, type Result, refused } from "../core/errors.ts";
 import { type ActionId, brandId } from "../core/ids.ts";
 import type { JsonObject } from "../core/json.ts";
@@ -35,7 +35,7 @@ export async function acceptNodeAction(
       inputs: action.inputs,
       total: 1,
       counter: null,
-      timeoutAt: null,
+      timeoutAt: new Date(now.getTime() + nodeActionTimeoutMs),
     },
   ]);
   return id;

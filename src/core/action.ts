@@ -114,6 +114,9 @@ export const actionFacets = {
   NODE_OPERATE: null,
 } as const satisfies Record<ActionKind, Facet | null>;
 
+/** How long an action on one node may take, ms: as long as one on a cluster does that says nothing else. */
+export const nodeActionTimeoutMs = 3_600_000;
+
 export const actionCauses = ["USER", "POLICY", "HEALTH", "SCHEDULE", "RECEIVER"] as const;
 export type ActionCause = (typeof actionCauses)[number];
 /** Stored: frozen. */

@@ -1,4 +1,5 @@
 /** Beginning remedies: who is treated was decided by the plan, under the brake; how, by the ladder. */
+import { nodeActionTimeoutMs } from "../core/action.ts";
 import { brandId, type NodeId } from "../core/ids.ts";
 import { nextRemedy } from "../core/plan/ladder.ts";
 import type { Entropy } from "../core/runtime.ts";
@@ -46,7 +47,7 @@ export async function heal(
       inputs: { operation: remedy.toUpperCase(), reason: node.statusReason },
       total: 1,
       counter: null,
-      timeoutAt: null,
+      timeoutAt: new Date(now.getTime() + nodeActionTimeoutMs),
     })),
   );
   await stepActions(

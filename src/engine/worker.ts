@@ -11,6 +11,7 @@ import { startExecutor } from "./executor.ts";
 import { createLaneBook } from "./lane-book.ts";
 import { startCleaner } from "./maintenance/cleaner.ts";
 import { startCollector } from "./maintenance/collector.ts";
+import { startDeadlines } from "./maintenance/deadlines.ts";
 import { startHostWatch } from "./maintenance/host-watch.ts";
 import { startObserver } from "./maintenance/observer.ts";
 import { startProber } from "./maintenance/prober.ts";
@@ -108,6 +109,7 @@ export function startWorker(deps: WorkerDeps): Worker {
   const cleaner = startCleaner({ store, lanes, logger });
   const collector = startCollector({ store, lanes, specs, logger, installation: deps.installation, signal: () => calls.signal });
   const hosts = startHostWatch({ store, lanes, logger });
+  const deadlines = startDeadlines({ store, lanes, logger });
   return {
     stop: async () => {
       await Promise.all([
@@ -118,6 +120,7 @@ export function startWorker(deps: WorkerDeps): Worker {
         cleaner.stop(),
         collector.stop(),
         hosts.stop(),
+        deadlines.stop(),
         readBack.stop(),
       ]);
       // What was begun is broken off; outcomes that have come are still written, while the lanes are ours.

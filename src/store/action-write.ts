@@ -208,6 +208,15 @@ export async function listOpenActions(db: Database, clusterId: ClusterId, limit:
   }));
 }
 
+/** Unfinished actions on single nodes whose time is over, at most `limit`. */
+export async function listOverdueNodeActions(db: Database, limit: number): Promise<ActionId[]> {
+  const { rows } = await sql<{ id: ActionId }>`
+    /* action.overdue */
+    select id from muster.action
+     where finished_at is null and node_id is not null and timeout_at <= (select clock_timestamp()) order by timeout_at limit ${limit}`.execute(db);
+  return rows.map((row) => row.id);
+}
+
 const counterFields = {
   CREATED: "created_total",
   DELETED: "deleted_total",

@@ -197,7 +197,7 @@ export async function deleteNodes(tx: Tx, nodes: readonly NodeState[]): Promise<
   for (const node of nodes) {
     if (node.clusterId !== null) {
       tx.count(node.clusterId, statusField[node.status], -1);
-      countHealth(tx, node.clusterId, node.health, -1);
+      countHealth(tx, node.clusterId, node, -1);
       tx.count(node.clusterId, "deleted_total", 1);
       tx.markDue(node.clusterId);
     }
@@ -224,19 +224,21 @@ export function subject(node: NodeState): {
   };
 }
 
-function countHealth(tx: Tx, clusterId: ClusterId, health: HealthStatus, delta: number): void {
+/** Who is on the way out is counted neither as healthy nor as unhealthy. */
+function countHealth(tx: Tx, clusterId: ClusterId, { status, health }: Pick<NodeState, "status" | "health">, delta: number): void {
+  if (status === "DELETING") return;
   if (health === "HEALTHY") tx.count(clusterId, "healthy", delta);
   else if (health === "UNHEALTHY") tx.count(clusterId, "unhealthy", delta);
 }
 
 function tell(tx: Tx, node: NodeState, patch: NodePatch): void {
   const common = { ...subject(node), ...(patch.occurredAtMs === undefined ? {} : { occurredAtMs: patch.occurredAtMs }) };
+  if (node.clusterId !== null) {
+    countHealth(tx, node.clusterId, node, -1);
+    countHealth(tx, node.clusterId, { status: patch.status ?? node.status, health: patch.health ?? node.health }, 1);
+  }
   if (patch.health !== undefined && patch.health !== node.health) {
-    if (node.clusterId !== null) {
-      countHealth(tx, node.clusterId, node.health, -1);
-      countHealth(tx, node.clusterId, patch.health, 1);
-      tx.markDue(node.clusterId);
-    }
+    if (node.clusterId !== null) tx.markDue(node.clusterId);
     tx.events.push({
       type: "node.health.changed",
       ...common,

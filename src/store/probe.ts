@@ -13,6 +13,7 @@ export interface ProbedNode {
   readonly name: string;
   readonly index: number | null;
   readonly clusterId: ClusterId | null;
+  readonly clusterName: string | null;
   readonly hostId: HostId | null;
   readonly epoch: number;
   readonly physicalId: string | null;
@@ -31,6 +32,7 @@ interface Row {
   name: string;
   index: number | null;
   cluster_id: ClusterId | null;
+  cluster_name: string | null;
   host_id: HostId | null;
   epoch: number;
   physical_id: string | null;
@@ -44,7 +46,8 @@ interface Row {
 /** Members that run, as far as is known; not those that are dead for certain, being remedied, or going. */
 const probed = [nodeStatusCodes.ACTIVE, nodeStatusCodes.WARNING, nodeStatusCodes.UPDATING, nodeStatusCodes.ERROR];
 
-const columns = sql`n.id, p.lane, n.profile_id, n.name, n.index, n.cluster_id, n.host_id, n.epoch, n.physical_id, n.health, n.addresses, n.started_at, p.interval_ms`;
+const columns = sql`n.id, p.lane, n.profile_id, n.name, n.index, n.cluster_id,
+       (select c.name from muster.cluster c where c.id = n.cluster_id) as cluster_name, n.host_id, n.epoch, n.physical_id, n.health, n.addresses, n.started_at, p.interval_ms`;
 const running = sql`n.started_at is not null and n.status = any(${probed}::smallint[])
        and not exists (select 1 from muster.notable o where o.node_id = n.id and o.status = ${nodeStatusCodec.code("ERROR")} and o.certain)`;
 
@@ -97,6 +100,7 @@ function toProbed(row: Row): ProbedNode {
     name: row.name,
     index: row.index,
     clusterId: row.cluster_id,
+    clusterName: row.cluster_name,
     hostId: row.host_id,
     epoch: row.epoch,
     physicalId: row.physical_id,

@@ -1,8 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { deleteCluster } from "../../src/commands/cluster.ts";
 import { resizeCluster } from "../../src/commands/cluster-size.ts";
+import { checkClusterNode } from "../../src/commands/node-job.ts";
+import { encodeId } from "../../src/core/ids.ts";
+import { readCounts } from "../../src/store/count.ts";
 import { clusterFacts, must, simCluster } from "../support/cluster.ts";
+import { handDriver } from "../support/hand-driver.ts";
 import { startWorld, type World } from "../support/world.ts";
+import { actionFacts, members } from "./facts.ts";
 
 describe("cluster", () => {
   let world: World;
@@ -28,5 +33,57 @@ describe("cluster", () => {
 
     must(await deleteCluster(world.context(), { cluster: { id: made.typeId }, abandon: false }));
     await world.until("the end", async () => (await clusterFacts(world.database.db, clusterId)) === null);
+  });
+});
+
+describe("members on the way out", () => {
+  test("three of five are being deleted → counted as deleting, no longer as healthy", async () => {
+    const hand = handDriver();
+    hand.open("create");
+    const world = await startWorld({ workers: 1, drivers: [hand.driver] });
+    const { clusterId, id } = await simCluster(world, { name: "leaving", type: "hand", desiredCapacity: 5 });
+    const counts = (what: string, fits: (counts: { healthy: number; deleting: number; active: number }) => boolean): Promise<unknown> =>
+      world.until(what, async () => {
+        const now = (await readCounts(world.database.db, [clusterId])).get(clusterId);
+        return now !== undefined && fits(now);
+      });
+    await counts("five are healthy", (now) => now.healthy === 5);
+    must(await resizeCluster(world.context(), { cluster: { id }, capacity: { exactly: 2 }, strict: true }));
+    await counts("three are leaving", (now) => now.deleting === 3 && now.active === 2 && now.healthy === 2);
+    hand.open("delete");
+    await counts("they are gone", (now) => now.deleting === 0 && now.healthy === 2);
+    await world.stop();
+  });
+});
+
+describe("an action on one node", () => {
+  test("whose time is over → FAILED with TIMED_OUT; what is under way goes on, and its outcome is heard", async () => {
+    const hand = handDriver();
+    hand.open("create");
+    const world = await startWorld({ workers: 1, drivers: [hand.driver] });
+    const { db } = world.database;
+    const { clusterId } = await simCluster(world, { name: "late", type: "hand", desiredCapacity: 1 });
+    const [member] = await world.until("a member", async () => {
+      const all = await members(db, clusterId);
+      return all[0]?.status === "ACTIVE" && all;
+    });
+    if (member === undefined) throw new Error("there is a member");
+    const { actionId } = must(await checkClusterNode(world.context(), { node: { id: encodeId("node", member.id) } }));
+    await world.until("the check is under way", async () => hand.of("inspect").length === 1);
+    expect((await actionFacts(db, actionId)).status).toBe("PENDING");
+    await db
+      .updateTable("muster.action")
+      .set({ timeout_at: new Date(0) })
+      .where("id", "=", actionId)
+      .execute();
+    const ended = await world.until("it ended", async () => {
+      const facts = await actionFacts(db, actionId);
+      return facts.status === "FAILED" && facts;
+    });
+    expect(ended).toMatchObject({ reason: "TIMED_OUT", done: 0, failed: 1 });
+    hand.open("inspect");
+    const { actionId: next } = must(await checkClusterNode(world.context(), { node: { id: encodeId("node", member.id) } }));
+    await world.until("the next one succeeds", async () => (await actionFacts(db, next)).status === "SUCCEEDED");
+    await world.stop();
   });
 });

@@ -88,6 +88,28 @@ describe("a member in ERROR", () => {
   });
 });
 
+describe("a probe by command", () => {
+  test("run for a member → the driver is told the member's cluster too", async () => {
+    const hand = handDriver({
+      probe: {
+        check: { kind: "command", command: ["well?"] },
+        intervalMs: 100,
+        timeoutMs: 500,
+        failureThreshold: 2,
+        successThreshold: 1,
+        startPeriodMs: 100,
+      },
+    });
+    hand.open("create");
+    hand.open("delete");
+    world = await startWorld({ workers: 1, drivers: [hand.driver] });
+    const { clusterId, id } = await simCluster(world, { name: "asked", type: "hand", desiredCapacity: 1 });
+    const node = await world.until("it was probed", async () => hand.probed[0]);
+    expect(node).toMatchObject({ clusterId, clusterName: "asked", name: "asked-1" });
+    await end(clusterId, id);
+  });
+});
+
 describe("a probe that is not to be believed", () => {
   const probe: ProbePlan = {
     check: { kind: "tcp", port: "tcp" },

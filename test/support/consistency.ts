@@ -21,8 +21,8 @@ async function counts(db: Database): Promise<string[]> {
     /* consistency.counts */
     with counted as (select cluster_id, to_jsonb(n) - 'cluster_id' as counts from (
            select cluster_id, ${statuses},
-                  count(*) filter (where health = ${healthStatusCodes.HEALTHY}::smallint) as healthy,
-                  count(*) filter (where health = ${healthStatusCodes.UNHEALTHY}::smallint) as unhealthy
+                  count(*) filter (where health = ${healthStatusCodes.HEALTHY}::smallint and status <> ${nodeStatusCodes.DELETING}::smallint) as healthy,
+                  count(*) filter (where health = ${healthStatusCodes.UNHEALTHY}::smallint and status <> ${nodeStatusCodes.DELETING}::smallint) as unhealthy
              from muster.node where cluster_id is not null group by cluster_id) n),
          kept as (select cluster_id, to_jsonb(k) - 'cluster_id' as counts from (
            select cluster_id, ${sums}, coalesce(sum(healthy), 0) as healthy, coalesce(sum(unhealthy), 0) as unhealthy

@@ -20,6 +20,8 @@ type Answer = "well" | DriverError;
 export interface Hand {
   readonly driver: Driver;
   readonly calls: readonly HandCall[];
+  /** Members that command probes were run for; each answers well. */
+  readonly probed: readonly DriverNode[];
   of(verb: HandVerb): readonly HandCall[];
   /** From now on calls of this kind are answered at once; those that wait, now. */
   open(verb: HandVerb, answer?: Answer): void;
@@ -34,6 +36,7 @@ export interface HandOptions {
 
 export function handDriver(options: HandOptions = {}): Hand {
   const calls: HandCall[] = [];
+  const probed: DriverNode[] = [];
   const answers = new Map<HandVerb, Answer>();
   let waiting: { readonly verb: HandVerb; readonly resolve: () => void }[] = [];
 
@@ -89,6 +92,10 @@ export function handDriver(options: HandOptions = {}): Hand {
     operations: [],
     parseSpec: (spec) => ({ spec, issues: [] }),
     probePlan: () => options.probe ?? null,
+    runProbe: (node) => {
+      probed.push(node);
+      return Promise.resolve({ ok: true, message: "well" });
+    },
     create: (nodes, context) => carryOut("create", nodes, context, made),
     delete: (nodes, context) => carryOut("delete", nodes, context, () => null),
     inspect: (nodes, context) => carryOut("inspect", nodes, context, (node): Inspection => ({ presence: "running", made: made(node) })),
@@ -96,6 +103,7 @@ export function handDriver(options: HandOptions = {}): Hand {
   return {
     driver,
     calls,
+    probed,
     of: (verb) => calls.filter((call) => call.verb === verb),
     open: (verb, answer = "well") => {
       answers.set(verb, answer);

@@ -167,5 +167,5 @@ async function probeCommand(
   timeoutMs: number,
 ): Promise<ProbeResult> {
   if (driver.runProbe === undefined) return { ok: false, message: `${driver.type} runs no commands` };
-  return driver.runProbe({ ...node, clusterName: null, spec: profile.open(), attempt: 1 }, command, timeoutMs);
+  return driver.runProbe({ ...node, spec: profile.open(), attempt: 1 }, command, timeoutMs);
 }
