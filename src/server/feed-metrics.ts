@@ -1,18 +1,10 @@
 /** How the feed of this process stands, read when Prometheus asks. */
-import { Gauge, type Registry } from "prom-client";
+import type { Registry } from "prom-client";
 import type { Feed } from "../live/feed.ts";
+import { addGauge } from "./metrics.ts";
 
 export function measureFeed(registry: Registry, feed: Pick<Feed, "ready" | "stats">): void {
-  const gauge = (name: string, help: string, read: () => number): void => {
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(read());
-      },
-    });
-  };
+  const gauge = (name: string, help: string, read: () => number): void => addGauge(registry, name, help, read);
   gauge("muster_feed_ready", "1 while this process follows the ledger.", () => (feed.ready ? 1 : 0));
   gauge("muster_feed_lag_positions", "Transactions in the ledger that are not delivered yet.", () => feed.stats().lag);
   gauge("muster_feed_subscribers", "Streams that wait for what comes.", () => feed.stats().subscribers);

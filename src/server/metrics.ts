@@ -54,6 +54,18 @@ export function createMetrics(options: { readonly process: boolean }): Metrics {
   };
 }
 
+/** A gauge that is read when Prometheus asks. */
+export function addGauge(registry: Registry, name: string, help: string, read: () => number): void {
+  new Gauge({
+    name,
+    help,
+    registers: [registry],
+    collect() {
+      this.set(read());
+    },
+  });
+}
+
 const methods: ReadonlySet<string> = new Set(["GET", "POST", "OPTIONS", "HEAD"]);
 
 /** A method as a label: what clients make up is one. */

@@ -6,6 +6,7 @@ import { TokenAuthenticator } from "./authenticate.ts";
 import { openDoor, type RunningServer } from "./door.ts";
 import { measureFeed } from "./feed-metrics.ts";
 import type { Metrics } from "./metrics.ts";
+import { measurePool } from "./pool-metrics.ts";
 import { storedTokens } from "./token-source.ts";
 
 export interface ServerOptions {
@@ -38,6 +39,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     ready: () => api.feed.ready,
   });
   measureFeed(options.metrics.registry, api.feed);
+  measurePool(options.metrics.registry, db);
   const stopping = new AbortController();
   const noting = tokens.note(runtime.timers, stopping.signal);
   return {

@@ -56,7 +56,30 @@ export function connectionConfig(options: Pick<DatabaseOptions, "url" | "applica
 export function openDatabase(options: DatabaseOptions): Database {
   const pool = new pg.Pool({ ...connectionConfig(options), max: options.size, idleTimeoutMillis: 30_000 });
   pool.on("error", (error) => options.onIdleError?.(error));
-  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool: lossMarkingPool(pool) }) });
+  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: lossMarkingPool(pool) }) });
+  pools.set(db, pool);
+  return db;
+}
+
+/** Kysely keeps its pool to itself. */
+const pools = new WeakMap<Database, pg.Pool>();
+
+export interface PoolUse {
+  /** Connections at most. */
+  readonly limit: number;
+  /** Connections there are. */
+  readonly open: number;
+  /** Of these, those nobody uses. */
+  readonly idle: number;
+  /** Statements and transactions that wait for one. */
+  readonly waiting: number;
+}
+
+/** How the pool behind a database stands. */
+export function poolUse(db: Database): PoolUse {
+  const pool = pools.get(db);
+  if (pool === undefined) throw new Error("no pool of ours is behind this database");
+  return { limit: pool.options.max, open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount };
 }
 
 /** Marks what is not PostgreSQL's own answer as a lost connection, at the one place where the difference can be told. */
