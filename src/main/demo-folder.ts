@@ -1,49 +1,41 @@
 /** The demo's data folder: emptied before each demo, after ending what a crashed one left running. */
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { Timers } from "../core/runtime.ts";
-import { readHostIncarnation } from "../drivers/process/host.ts";
-import { createProcessTable, killRemains } from "../drivers/process/liveness.ts";
-import type { MemberRecord } from "../drivers/process/record.ts";
-import { closeFence, fencedEpochs, listNodes, openState } from "../drivers/process/state.ts";
+import type { DriverDeps } from "../drivers/driver.ts";
+import { CallFailed } from "../drivers/outcome-stream.ts";
+import { processUnavailable, readHostIncarnation } from "../drivers/process/host.ts";
+import { stopAllMembers } from "../drivers/process/index.ts";
+import { Complaint } from "./complaint.ts";
+import type { Config } from "./config.ts";
 import { ownerFile } from "./owner-lock.ts";
 import { farPlaces, readState, stateFile } from "./postgres-place.ts";
 import { stopPostmaster } from "./postmaster.ts";
 
-/** Killed processes are gone within a moment, ms. */
-const goneMs = 5_000;
-const lookMs = 20;
+type DemoConfig = Pick<Config, "data" | "environment">;
 
-/** Ends every member that the folder knows of, closing each fence first so that none can begin any more. Returns how many there were. */
-export async function endMembers(data: string, timers: Timers): Promise<number> {
-  const incarnation = readHostIncarnation();
-  if (incarnation === null || !existsSync(join(data, "process"))) return 0;
-  const state = openState(data);
-  const members: MemberRecord[] = [];
-  for (const id of await listNodes(state)) {
-    for (const epoch of await fencedEpochs(state, id)) {
-      const fence = await closeFence(state, id, epoch);
-      if (fence.kind === "member") members.push(fence);
-    }
+/** Longer than members get to end by themselves before they are killed, ms. */
+const patienceMs = 10_000;
+
+/** Ends every member that the folder knows of, and lets none begin any more. @throws Complaint where one does not end */
+export async function endMembers({ data, environment }: DemoConfig, deps: DriverDeps): Promise<void> {
+  const hostIncarnation = readHostIncarnation();
+  if (hostIncarnation === null || processUnavailable(environment.PATH) !== null || !existsSync(join(data, "process"))) return;
+  try {
+    await stopAllMembers({ ...deps, dataDir: data, hostIncarnation, environment, cwd: data }, AbortSignal.timeout(patienceMs));
+  } catch (error) {
+    if (!(error instanceof CallFailed)) throw error;
+    throw new Complaint(`A member of the demo in ${data} does not end: ${error.message}.`, { cause: error });
   }
-  const table = createProcessTable(timers);
-  const kill = async (): Promise<number> => {
-    const counts = await Promise.all(members.map((member) => killRemains(member, incarnation, table)));
-    return counts.filter((count) => count > 0).length;
-  };
-  const killed = await kill();
-  const deadline = performance.now() + goneMs;
-  while ((await kill()) > 0 && performance.now() < deadline) await timers.wait(lookMs);
-  return killed;
 }
 
 /** Call it under the owner lock. Ends leftovers, then removes everything but the lock. */
-export async function emptyDemoFolder(data: string, timers: Timers): Promise<void> {
-  await endMembers(data, timers);
+export async function emptyDemoFolder(config: DemoConfig, deps: DriverDeps): Promise<void> {
+  const { data } = config;
+  await endMembers(config, deps);
   const state = existsSync(stateFile(data)) ? readState(data) : null;
   // Where PostgreSQL's user cannot reach this folder, the database stands elsewhere; the demo's is nobody's loss.
   for (const folder of new Set([...(state === null ? [] : [state.folder]), ...farPlaces(data)])) {
-    await stopPostmaster({ folder }, timers, true);
+    await stopPostmaster({ folder }, deps.timers, true);
     rmSync(folder, { recursive: true, force: true });
   }
   for (const entry of readdirSync(data)) {

@@ -41,7 +41,8 @@ export async function runDemo(given: Config): Promise<number> {
   openDataFolder(config.data);
   const lock = await takeOwnerLock(config.data, "muster start --demo", runtime.timers);
   process.stdout.write("Starting PostgreSQL, the API and the workers …\n");
-  await emptyDemoFolder(config.data, runtime.timers);
+  const quiet = createLogger({ level: "silent", process: "start", file: null });
+  await emptyDemoFolder(config, { ...runtime, logger: quiet });
   const logFile = join(config.data, "log", "muster.log");
   mkdirSync(join(config.data, "log"), { recursive: true, mode: 0o700 });
   const output = openSync(logFile, "a", 0o600);
@@ -59,7 +60,7 @@ export async function runDemo(given: Config): Promise<number> {
     });
     await showAndEnd(config, installation, runtime, stop);
   } finally {
-    await endMembers(config.data, runtime.timers);
+    await endMembers(config, { ...runtime, logger: quiet });
     lock.release();
     closeSync(output);
   }
