@@ -87,7 +87,7 @@ class Puller {
   }
 
   async stop(): Promise<void> {
-    // An answer that nobody waits for any more may be an error: it ended with the stream.
+    // An answer that nobody waits for any more may be an error: it ended with the stream, and the next to subscribe meets it too.
     this.#asked?.catch(() => undefined);
     await this.#iterator.return?.();
   }

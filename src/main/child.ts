@@ -69,7 +69,9 @@ async function stopAndExit(running: Promise<RunningPart> | null, code: number): 
   try {
     await (await running)?.stop();
     process.exit(process.exitCode ?? code);
-  } catch {
+  } catch (error) {
+    // Its log may be what failed.
+    process.stderr.write(`muster: a part did not end in order: ${sentenceOf(error)}\n`);
     process.exit(1);
   }
 }

@@ -52,5 +52,5 @@ export class Pull<T> {
   }
 }
 
-/** Nobody is left to be told; the source has logged what was a bug. */
+/** Nobody is left to be told. What broke for a reason of its own breaks for the next who asks as well, and is told then. */
 function ignoreLateError(): void {}

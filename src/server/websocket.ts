@@ -88,6 +88,11 @@ export class WebSocketDoor {
     const { metrics, limits, logger } = this.options;
     metrics.sockets.inc();
     const sender = new SocketSender(socket, limits.streamBytes);
+    const tellBug = (error: unknown): void =>
+      logger.error(
+        { reason: error instanceof Error ? error.message : String(error), stack: error instanceof Error ? error.stack : undefined },
+        "a WebSocket met a bug",
+      );
     const pinging = new AbortController();
     void this.ping(socket, sender, pinging.signal);
     const closed = this.protocol.opened(
@@ -98,10 +103,7 @@ export class WebSocketDoor {
         onMessage: (handle) => {
           socket.on("message", (data) => {
             handle(String(data)).catch((error: unknown) => {
-              logger.error(
-                { reason: error instanceof Error ? error.message : String(error), stack: error instanceof Error ? error.stack : undefined },
-                "a WebSocket message met a bug",
-              );
+              tellBug(error);
               socket.close(closeCodes.internal, "Something went wrong here");
             });
           });
@@ -116,7 +118,7 @@ export class WebSocketDoor {
       metrics.sockets.dec();
       connection.left?.();
       for (const exchange of connection.exchanges.values()) exchange.abort.abort(ended);
-      void Promise.resolve(closed(code, String(reason))).catch(() => undefined);
+      void Promise.resolve(closed(code, String(reason))).catch(tellBug);
     });
   }
 
