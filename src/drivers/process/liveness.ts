@@ -107,7 +107,8 @@ export function signalGroup(record: MemberRecord, incarnation: string, signal: N
   if (!send(-record.pid, signal)) send(record.pid, signal);
 }
 
-function send(pid: number, signal: NodeJS.Signals): boolean {
+/** Signals a process, or (a negative number) a group. False: there is none that we may signal. */
+export function send(pid: number, signal: NodeJS.Signals): boolean {
   try {
     process.kill(pid, signal);
     return true;

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { safeText } from "../../core/json.ts";
 import type { DriverNode } from "../driver.ts";
 import { exitText } from "./ending.ts";
+import { send } from "./liveness.ts";
 import { marksOf, redact } from "./redact.ts";
 import { readProcessSpec } from "./spec.ts";
 import { codeOf, readFence } from "./state.ts";
@@ -55,7 +56,7 @@ function run(world: ProcessWorld, wanted: Run, timeoutMs: number): Promise<{ end
       stdio: ["ignore", "pipe", "pipe"],
     });
     const end = (): void => {
-      if (child.pid !== undefined) killGroup(child.pid);
+      if (child.pid !== undefined) send(-child.pid, "SIGKILL");
       child.stdout.destroy();
       child.stderr.destroy();
     };
@@ -79,12 +80,4 @@ function run(world: ProcessWorld, wanted: Run, timeoutMs: number): Promise<{ end
       settle(`no answer within ${timeoutMs} ms`);
     });
   });
-}
-
-function killGroup(pid: number): void {
-  try {
-    process.kill(-pid, "SIGKILL");
-  } catch (error) {
-    if (codeOf(error) !== "ESRCH") throw error;
-  }
 }
