@@ -36,8 +36,6 @@ export function actionTransition(from: ActionStatus, event: ActionEvent): Action
   return row[event] ?? null;
 }
 
-export const finishedActionStatuses = ["SUCCEEDED", "FAILED", "CANCELLED", "SUPERSEDED"] as const satisfies readonly ActionStatus[];
-
 export function isFinished(status: ActionStatus): boolean {
   return Object.keys(actionTransitions[status]).length === 0;
 }

@@ -12,7 +12,7 @@ import {
   actionKindCodec,
   actionProgress,
   actionStatusCodec,
-  finishedActionStatuses,
+  isFinished,
 } from "../core/action.ts";
 import type { ActionId, ClusterId, NodeId, ProjectId } from "../core/ids.ts";
 import type { JsonObject } from "../core/json.ts";
@@ -147,13 +147,9 @@ function matching(filter: ActionFilter): RawBuilder<unknown> | null {
   return parts.length === 0 ? null : sql.join(parts, sql` and `);
 }
 
-function isFinishedStatus(status: ActionStatus): boolean {
-  return finishedActionStatuses.some((finished) => finished === status);
-}
-
 /** Unfinished ones have an index of their own: they are found without a walk past the finished. */
 function openOnly(filter: ActionFilter): boolean {
-  return filter.finished === false || (filter.status != null && !filter.status.some(isFinishedStatus));
+  return filter.finished === false || (filter.status != null && !filter.status.some(isFinished));
 }
 
 type Walked = Stored & { readonly hit: boolean | null; readonly step: number };

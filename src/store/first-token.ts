@@ -4,13 +4,12 @@
  */
 import { sql } from "kysely";
 import { brandId, encodeId, type ProjectId, type TokenId } from "../core/ids.ts";
-import type { Role } from "../core/principal.ts";
+import { type Role, roleCodec } from "../core/principal.ts";
 import type { Database } from "./database.ts";
-import { singletonSpace } from "./ledger.ts";
+import { firstTokenLock, singletonSpace } from "./ledger.ts";
 import { hashTokenSecret, insertToken, revokeTokenRow } from "./token.ts";
 import { type Store, type Tx, transaction } from "./transaction.ts";
 
-const firstTokenLock = 6;
 /** The name of the token that the settings name. */
 const configuredName = "admin";
 const firstName = "first";
@@ -39,7 +38,7 @@ export async function ensureFirstToken(store: Store, secret: string, keep: () =>
     const projectId = await enter(tx.db);
     const { rows } = await sql<{ there: boolean }>`
       /* token.any_operator */
-      select exists (select from muster.token where role = 4 and revoked_at is null and (expires_at is null or expires_at > clock_timestamp())) as there`.execute(
+      select exists (select from muster.token where role = ${roleCodec.code("OPERATOR")} and revoked_at is null and (expires_at is null or expires_at > clock_timestamp())) as there`.execute(
       tx.db,
     );
     if (rows[0]?.there === true) return "there";

@@ -9,10 +9,12 @@ import { lastOrdinal } from "../core/cursor.ts";
 import type { Database } from "./database.ts";
 import type { Session } from "./session.ts";
 
-/** Advisory locks of which the installation has one each; 1 belongs to migrations. */
+/** Advisory locks of which the installation has one each ("mstr"). 5 is the embedded PostgreSQL's owner's (`main/postgres.ts`). */
 export const singletonSpace = 0x6d_73_74_72;
+export const migrateLock = 1;
 export const sequencerLock = 2;
 export const partitionLock = 3;
+export const firstTokenLock = 6;
 
 export interface LedgerState {
   readonly incarnation: number;

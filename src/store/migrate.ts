@@ -5,15 +5,12 @@
 import { readdir } from "node:fs/promises";
 import { type Kysely, type Migration, type MigrationProvider, Migrator, sql } from "kysely";
 import { type Database, openDatabase } from "./database.ts";
-import { ensureLedger } from "./ledger.ts";
+import { ensureLedger, migrateLock, singletonSpace } from "./ledger.ts";
 import { ensurePartitions } from "./ledger-partition.ts";
 
 /** unmigrated: Muster was never here. behind: an older Muster was. newer: a newer one was, and this one must not touch it. */
 export type SchemaState = "current" | "unmigrated" | "newer" | "behind";
 
-/** Advisory lock of whoever migrates: ("mstr", 1). */
-const lockSpace = 0x6d_73_74_72;
-const migrateLock = 1;
 /** How long a migration is waited for that another process runs, ms. */
 const lockWaitMs = 120_000;
 
@@ -81,7 +78,7 @@ export async function migrate(url: string): Promise<Migrated> {
   try {
     return await db.connection().execute(async (holder) => {
       await sql`/* migration.patience */ select set_config('lock_timeout', ${String(lockWaitMs)}, false)`.execute(holder);
-      await sql`/* migration.lock */ select pg_advisory_lock(${lockSpace}::integer, ${migrateLock}::integer)`.execute(holder);
+      await sql`/* migration.lock */ select pg_advisory_lock(${singletonSpace}::integer, ${migrateLock}::integer)`.execute(holder);
       // The lock ends with the connection, which is closed below in every case.
       return await migrateAlone(db);
     });

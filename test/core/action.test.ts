@@ -12,7 +12,6 @@ import {
   actionStatusCodes,
   actionStatuses,
   actionTransition,
-  finishedActionStatuses,
   isFinished,
 } from "../../src/core/action.ts";
 import { clusterStatusCodes, facetCodes } from "../../src/core/cluster.ts";
@@ -21,6 +20,7 @@ import { healthStatusCodes } from "../../src/core/health.ts";
 import { nodeStatusCodes, taskKindCodes } from "../../src/core/node.ts";
 import { roleCodes } from "../../src/core/principal.ts";
 
+const finished = ["SUCCEEDED", "FAILED", "CANCELLED", "SUPERSEDED"] as const;
 const events: readonly ActionEvent[] = ["begun", "waits", "succeeded", "failed", "cancelled", "superseded"];
 
 describe("an action's state machine", () => {
@@ -33,12 +33,12 @@ describe("an action's state machine", () => {
     },
   );
 
-  test.each(finishedActionStatuses)("%s → for good, whatever comes", (status) => {
+  test.each(finished)("%s → for good, whatever comes", (status) => {
     for (const event of events) expect(actionTransition(status, event)).toBeNull();
   });
 
   test("finished → exactly the four that say so", () => {
-    expect(actionStatuses.filter(isFinished)).toEqual(finishedActionStatuses);
+    expect(actionStatuses.filter(isFinished)).toEqual(finished);
   });
 
   test("progress: any totals → done and failed are within total, and never more together", () => {
