@@ -1,7 +1,7 @@
 /** Hosts that nobody hears, and the members that stand on them. */
 import { sql } from "kysely";
 import type { HostId, NodeId } from "../core/ids.ts";
-import { hostLanes } from "../core/lane.ts";
+import { hostLanes, lanesPerHost, sharedLanes } from "../core/lane.ts";
 import { nodeSources, nodeStatusCodec } from "../core/node.ts";
 import type { Database } from "./database.ts";
 
@@ -12,12 +12,23 @@ export interface SilentHost {
   readonly silentMs: number;
 }
 
-/** Hosts without a worker, silent for longer than `afterMs`, longest first. */
+/** Whether a node would become UNKNOWN with its host. */
+const reached = sql`n.status = any(${nodeSources("lost").map((status) => nodeStatusCodec.code(status))}::smallint[]) and n.started_at is not null`;
+
+/**
+ * Hosts without a worker, silent for longer than `afterMs`, of which some member is not known to be lost yet. Machines that went for good stay
+ * in the table: they must not crowd out the one that has just gone.
+ */
 export async function listSilentHosts(db: Database, afterMs: number): Promise<SilentHost[]> {
   const { rows } = await sql<{ id: HostId; number: number; name: string; silent_ms: string }>`
     /* host.silent */
     select h.id, h.number, h.name, extract(epoch from clock_timestamp() - h.seen_at) * 1000 as silent_ms
       from muster.host h
+     -- With its limit it is asked of each silent host by itself; without, all nodes there are may be read.
+     cross join lateral (
+       select 1 from muster.node n
+        where n.host_id is not null and n.lane >= ${sharedLanes}::int + h.number * ${lanesPerHost}::int
+          and n.lane < ${sharedLanes}::int + (h.number + 1) * ${lanesPerHost}::int and n.host_id = h.id and ${reached} limit 1) m
      where h.seen_at < clock_timestamp() - make_interval(secs => ${afterMs}::float8 / 1000)
        and not exists (select 1 from muster.worker w where w.host_id = h.id)
      order by h.seen_at limit 100`.execute(db);
@@ -26,12 +37,10 @@ export async function listSilentHosts(db: Database, afterMs: number): Promise<Si
 
 /** Members of a host that would become UNKNOWN with it, at most `limit`. */
 export async function listReachedMembers(db: Database, host: Pick<SilentHost, "id" | "number">, limit: number): Promise<NodeId[]> {
-  const losable = nodeSources("lost").map((status) => nodeStatusCodec.code(status));
   const { rows } = await sql<{ id: NodeId }>`
     /* host.members */
-    select id from muster.node
-     where host_id is not null and lane = any(${hostLanes(host.number)}::int[]) and host_id = ${host.id} and status = any(${losable}::smallint[])
-       and started_at is not null
+    select n.id from muster.node n
+     where n.host_id is not null and n.lane = any(${hostLanes(host.number)}::int[]) and n.host_id = ${host.id} and ${reached}
      limit ${limit}`.execute(db);
   return rows.map((row) => row.id);
 }
