@@ -34,8 +34,8 @@ export interface Tombstone {
   readonly physicalId: string | null;
 }
 
-/** Tombstones in these lanes, oldest first. */
-export async function listTombstones(db: Database, lanes: readonly number[], limit: number): Promise<Tombstone[]> {
+/** Tombstones in these lanes by the members' ids, behind `after`. */
+export async function listTombstones(db: Database, lanes: readonly number[], after: NodeId | null, limit: number): Promise<Tombstone[]> {
   const { rows } = await sql<{
     node_id: NodeId;
     profile_id: ProfileId;
@@ -46,7 +46,9 @@ export async function listTombstones(db: Database, lanes: readonly number[], lim
   }>`
     /* tombstone.list */
     select node_id, profile_id, host_id, lane, epoch, physical_id from muster.tombstone
-     where lane = any(${lanes}::int[]) order by node_id limit ${limit}`.execute(db);
+     where lane = any(${lanes}::int[]) and node_id > ${after ?? "00000000-0000-0000-0000-000000000000"}::uuid order by node_id limit ${limit}`.execute(
+    db,
+  );
   return rows.map((row) => ({
     nodeId: row.node_id,
     profileId: row.profile_id,

@@ -1,4 +1,5 @@
 /** The collector: removes what comes back of members that were abandoned. Each lane's owner looks after the tombstones of its lanes. */
+import type { NodeId } from "../../core/ids.ts";
 import type { Logger } from "../../core/runtime.ts";
 import type { CallContext, Driver, DriverNode } from "../../drivers/driver.ts";
 import { listTombstones, removeTombstones, type Tombstone } from "../../store/tombstone.ts";
@@ -7,7 +8,7 @@ import type { LaneBook } from "../lane-book.ts";
 import { startLoop } from "../loop.ts";
 import type { KnownProfile, SpecCache } from "../specs.ts";
 
-/** Between looks, ms: what was given up may wait a little longer. */
+/** Between two rounds over all of them, ms: what was given up may wait a little longer. */
 const lookMs = 10_000;
 const window = 100;
 
@@ -19,11 +20,13 @@ export function startCollector(deps: {
   readonly installation: string;
   readonly signal: () => AbortSignal;
 }): { stop(): Promise<void> } {
+  // What cannot be removed yet must not crowd out the rest: a round goes on behind it.
+  let after: NodeId | null = null;
   return startLoop({ name: "collector", timers: deps.store.runtime.timers, logger: deps.logger }, async () => {
     const { lanes, store, specs } = deps;
     if (lanes.held.size === 0) return lookMs;
     const held = new Map(lanes.held);
-    const found = await listTombstones(store.db, [...held.keys()], window);
+    const found = await listTombstones(store.db, [...held.keys()], after, window);
     const profiles = await specs.get(
       store.db,
       found.map((tombstone) => tombstone.profileId),
@@ -43,7 +46,8 @@ export function startCollector(deps: {
       const nodes = graves.map(({ tombstone, profile }) => asNode(tombstone, profile));
       for await (const outcome of driver.delete(nodes, context)) if (outcome.ok) await removeTombstones(store.db, [outcome.nodeId]);
     }
-    return lookMs;
+    after = found.length < window ? null : (found.at(-1)?.nodeId ?? null);
+    return after === null ? lookMs : 0;
   });
 }
 
