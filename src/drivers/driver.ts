@@ -131,6 +131,8 @@ export interface Driver {
   readonly version: string;
   readonly description: string;
   readonly idempotency: Idempotency;
+  /** listed: how long after a call's end what it made may be missing in the provider's list, ms. Nothing is read back before. */
+  readonly listingDelayMs?: number;
   /** Its tasks belong to lanes of the host the member stands on. */
   readonly hostBound: boolean;
   /** Nodes per call, and calls in flight per worker. */

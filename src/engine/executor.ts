@@ -229,7 +229,11 @@ async function carryOut(deps: ExecutorDeps, held: ReadonlyMap<number, bigint>, c
 
 async function* outcomes(call: Call, context: CallContext): AsyncGenerator<readonly [NodeId, TaskReport]> {
   const { driver, verb } = call;
-  const nodes = call.tasks.map(({ task, profile }) => driverNode(task, profile));
+  // What somebody had begun and nobody finished is made again by a driver that does one key once, and by no other: it is read back.
+  const repeated = call.tasks.filter(({ task }) => verb === "create" && driver.idempotency !== "keyed" && task.begunBy !== 0n);
+  for (const { task } of repeated) yield [task.nodeId, failure("unknown", "TAKEN_OVER", "whoever had begun it did not tell what came of it")];
+  const nodes = call.tasks.filter((each) => !repeated.includes(each)).map(({ task, profile }) => driverNode(task, profile));
+  if (nodes.length === 0) return;
   if (verb === "create") for await (const o of driver.create(nodes, context)) yield [o.nodeId, reportOf(o, (made) => ({ kind: "made", made }))];
   else if (verb === "delete") for await (const o of driver.delete(nodes, context)) yield [o.nodeId, reportOf(o, () => ({ kind: "closed" }))];
   else for await (const o of driver.inspect(nodes, context)) yield [o.nodeId, reportOf(o, (inspection) => ({ kind: "inspected", inspection }))];

@@ -34,6 +34,8 @@ export interface Ground {
   /** How the node is probed, if it is. */
   readonly probe: ProbePlan | null;
   readonly keyed: boolean;
+  /** How long from now a call whose outcome is unknown may still take effect, or be missing in the provider's list, ms; 0: keyed, so it does not matter. */
+  readonly settleMs: number;
   /** The report came from the member's own host: host and agent are heard, whatever became of the workload. */
   readonly fromHost: boolean;
 }
@@ -99,7 +101,11 @@ export function decideTask(
     const make = { kind: "RECOVER" as const, dueAt: ground.now, attempt: 0, params: { stage: "make" } };
     return node.status === "RECOVERING" ? { ...nothing, patch: { epoch: node.epoch + 1, physicalId: null, addresses: null }, task: make } : nothing;
   }
-  return node.status === "DELETING" ? { ...nothing, remove: true, action: { event: "succeeded", reason: null } } : nothing;
+  if (node.status !== "DELETING") return nothing;
+  // Nobody knows what it was made as, and the provider closes no key: a create that is still on its way is swept up after its time.
+  if (node.physicalId === null && ground.settleMs > 0 && task.params?.["stage"] !== "sweep")
+    return { ...nothing, task: { kind: "DELETE", dueAt: later(ground.now, ground.settleMs), attempt: 0, params: { stage: "sweep" } } };
+  return { ...nothing, remove: true, action: { event: "succeeded", reason: null } };
 }
 
 function factsOf(made: Made): Pick<NodePatch, "physicalId" | "addresses" | "placement"> {
@@ -217,7 +223,8 @@ function decideFailure(
       task: { kind: task.kind, dueAt: later(now, next.afterMs), attempt: task.attempt, params: task.params },
     };
   }
-  if (next.next === "inspect") return decideUnreachable(node, task.kind, reason, now);
+  // What is on its way is given its time: before that, absent would prove nothing.
+  if (next.next === "inspect") return decideUnreachable(node, task.kind, reason, later(now, task.kind === "CHECK" ? 0 : ground.settleMs));
   if (task.kind === "CHECK") return decideUnreachable(node, task.kind, reason, later(now, retryRules.INSPECT.baseMs));
   const to = failedEvent(task.kind);
   const status = to === null ? null : nodeTransition(node.status, to);

@@ -61,11 +61,13 @@ function remembers(report: Report | undefined, node: NodeState, profile: KnownPr
 }
 
 function decide(report: Report, node: NodeState, memory: NodeMemory, profile: KnownProfile | undefined, now: Date, fraction: number): Decision {
+  const keyed = profile?.driver.idempotency === "keyed";
   const ground = {
     now,
     fraction,
     probe: profile?.probe ?? null,
-    keyed: profile?.driver.idempotency === "keyed",
+    keyed,
+    settleMs: profile === undefined || keyed ? 0 : profile.driver.timeoutMs(profile.sealed) + (profile.driver.listingDelayMs ?? 0),
     fromHost: profile?.driver.hostBound === true,
   };
   return report.from === "watch"

@@ -32,7 +32,7 @@ export const plainNode: NodeState = {
   startedAt: new Date("2025-12-31T00:00:00Z"),
 };
 export const blank: Memory = { signals: {}, crashes: null, certain: true };
-export const plainGround: Ground = { now, fraction: 0.5, probe: null, keyed: true, fromHost: false };
+export const plainGround: Ground = { now, fraction: 0.5, probe: null, keyed: true, settleMs: 0, fromHost: false };
 export const made: Made = { physicalId: "new\0", addresses: [{ name: "http", host: "127.0.0.1", port: 80 }], placement: null, checkAfterMs: null };
 export const failed = (errorClass: (typeof errorClasses)[number], more: object = {}): TaskReport => ({
   kind: "failed",
@@ -87,6 +87,7 @@ export const anyGround: fc.Arbitrary<Ground> = fc.record({
   fraction: fc.double({ min: 0, max: 0.999, noNaN: true }),
   probe: fc.constantFrom(null, probe),
   keyed: fc.boolean(),
+  settleMs: fc.constantFrom(0, 5_000),
   fromHost: fc.boolean(),
 });
 export const anyNode: fc.Arbitrary<NodeState> = fc

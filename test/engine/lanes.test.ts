@@ -82,6 +82,28 @@ describe("two workers", () => {
   });
 });
 
+describe("a driver that cannot do one key once", () => {
+  test.each(["listed", "blind"] as const)(
+    "%s: a create is taken over in the middle → not made again; unknown, and read back",
+    async (idempotency) => {
+      const hand = handDriver({ idempotency });
+      world = await startWorld({ drivers: [hand.driver] });
+      const first = world.startWorker();
+      const { clusterId } = await simCluster(world, { name: "once", type: "hand", desiredCapacity: 4 });
+      await begun(hand, 4);
+      world.startWorker();
+      await first.stop();
+      await world.until("what became of them is unknown", async () =>
+        (await members(world.database.db, clusterId)).every((member) => member.status === "UNKNOWN"),
+      );
+      expect(hand.of("create")).toHaveLength(4);
+      const { rows } = await sql<{ kind: number; early: boolean }>`
+      select kind, due_at < clock_timestamp() + interval '50 seconds' as early from muster.task`.execute(world.database.db);
+      expect(rows).toEqual(Array.from({ length: 4 }, () => ({ kind: 7, early: false })));
+    },
+  );
+});
+
 describe("a worker with the host id of another", () => {
   const waits = async (): Promise<unknown> =>
     world.until("the second one waits", async () => world.log.lines.some((line) => line.message === "this worker waits for its host"));

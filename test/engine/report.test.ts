@@ -192,8 +192,20 @@ describe("a task's report", () => {
     const keyed = decideTask(node, task, failed("unknown"), blank, plainGround);
     expect(keyed).toMatchObject({ task: { kind: "CREATE", attempt: 1 }, action: null });
     expect(keyed.patch?.epoch).toBeUndefined();
-    const listed = decideTask(node, task, failed("unknown"), blank, { ...plainGround, keyed: false });
-    expect(listed).toMatchObject({ patch: { status: "UNKNOWN" }, task: { kind: "INSPECT" }, action: null });
+    const listed = decideTask(node, task, failed("unknown"), blank, { ...plainGround, keyed: false, settleMs: 5_000 });
+    // Not before what was asked for must be there, and be seen.
+    expect(listed).toMatchObject({ patch: { status: "UNKNOWN" }, task: { kind: "INSPECT", dueAt: new Date(now.getTime() + 5_000) }, action: null });
+  });
+
+  test("deleted, and nobody knows as what it was made: a keyed driver → gone; another → swept once more after its time; with a physical id → gone", () => {
+    const node: NodeState = { ...plainNode, status: "DELETING", physicalId: null };
+    const task = { kind: "DELETE" as const, attempt: 1, params: null };
+    const listed = { ...plainGround, keyed: false, settleMs: 5_000 };
+    expect(decideTask(node, task, { kind: "closed" }, blank, plainGround)).toMatchObject({ remove: true });
+    const first = decideTask(node, task, { kind: "closed" }, blank, listed);
+    expect(first).toMatchObject({ remove: false, action: null, task: { kind: "DELETE", dueAt: new Date(now.getTime() + 5_000) } });
+    expect(decideTask(node, { ...task, params: { stage: "sweep" } }, { kind: "closed" }, blank, listed)).toMatchObject({ remove: true });
+    expect(decideTask({ ...node, physicalId: "there" }, task, { kind: "closed" }, blank, listed)).toMatchObject({ remove: true });
   });
 
   test("lost while it was made, read back: there → ACTIVE, made, its action succeeded; absent → PLANNED in a new epoch; dead → ERROR, failed", () => {

@@ -40,6 +40,8 @@ function lossyDriver(roll: () => number): Driver {
     ...sim,
     type: "lossy",
     idempotency: "listed",
+    // What was lost is read back only after a call's whole time.
+    timeoutMs: () => 500,
     create: (nodes, context) => losing(sim.create(nodes, context)),
     delete: (nodes, context) => losing(sim.delete(nodes, context)),
     inspect: (nodes, context) => losing(sim.inspect(nodes, context)),

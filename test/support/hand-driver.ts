@@ -32,6 +32,8 @@ export interface Hand {
 export interface HandOptions {
   readonly probe?: ProbePlan;
   readonly addresses?: readonly NodeAddress[];
+  /** Else keyed. */
+  readonly idempotency?: Driver["idempotency"];
 }
 
 export function handDriver(options: HandOptions = {}): Hand {
@@ -82,7 +84,7 @@ export function handDriver(options: HandOptions = {}): Hand {
     type: "hand",
     version: "1",
     description: "Members that a test makes by hand.",
-    idempotency: "keyed",
+    idempotency: options.idempotency ?? "keyed",
     hostBound: false,
     batchSize: 100,
     maxCallsInFlight: 8,
