@@ -115,12 +115,17 @@ export function checkFilter(filter: object | null | undefined, metadata: JsonObj
   if (issue !== undefined) throw badInput(`\`${issue.path.join(".")}\` ${issue.message}.`);
 }
 
+/** Entries of a list in a filter: each may be a walk of its own. */
+const mostEntries = 1_000;
+
 /** More than anything's metadata may hold. */
 const mostMetadataBytes = 65_536;
 
 function checkValue(value: unknown, path: string): void {
   if (typeof value === "string" && value.includes("\0")) throw badInput(`\`${path}\` holds a NUL character.`);
   if (value === null || typeof value !== "object" || value instanceof Date) return;
+  if (Array.isArray(value) && value.length > mostEntries)
+    throw badInput(`\`${path}\` must not have more than ${mostEntries} entries; it has ${value.length}.`);
   if (Array.isArray(value) && value.length === 0) throw badInput(`\`${path}\` must not be an empty list: leave it out to mean any.`);
   for (const [key, item] of Object.entries(value)) checkValue(item, Array.isArray(value) ? path : `${path}.${key}`);
 }

@@ -204,8 +204,8 @@ function pageOfWalk(rows: readonly Walked[], page: PageRequest, walk: number): P
 /** A page of a project's actions, by id: oldest first. */
 export async function listActions(db: Database, projectId: ProjectId, filter: ActionFilter, page: PageRequest): Promise<Page<ActionRow>> {
   const { nodes, clusters, ...rest } = filter;
-  if (nodes != null) return mergePages([...(await listActionsOf(db, projectId, "node", nodes, { ...rest, clusters }, page)).values()], page);
-  if (clusters != null) return mergePages([...(await listActionsOf(db, projectId, "cluster", clusters, rest, page)).values()], page);
+  if (nodes != null) return listTogether(db, projectId, "node", nodes, { ...rest, clusters }, page);
+  if (clusters != null) return listTogether(db, projectId, "cluster", clusters, rest, page);
   const place: Place = { column: "project_id", value: sql`${projectId}::uuid`, projectId };
   const { rows } = await sql<Walked>`/* action.list */ ${pageAt(place, rest, page, walkLimit)}`.execute(db);
   return pageOfWalk(rows, page, walkLimit);
@@ -220,14 +220,55 @@ export async function listActionsOf<Parent extends ClusterId | NodeId>(
   filter: ActionFilter,
   page: PageRequest,
 ): Promise<Map<Parent, Page<ActionRow>>> {
+  const { walk, lists } = listsOf(projectId, subject, parents, filter, page);
+  const { rows } = await sql<Walked & { readonly parent: Parent }>`/* action.list_of */ ${lists}`.execute(db);
+  return pagesOf(parents, rows, page, walk);
+}
+
+/** The rows of each parent's page (and its walk's last), beside the parent. */
+function listsOf(
+  projectId: ProjectId,
+  subject: "cluster" | "node",
+  parents: readonly (ClusterId | NodeId)[],
+  filter: ActionFilter,
+  page: PageRequest,
+): { readonly walk: number; readonly lists: RawBuilder<unknown> } {
   const walk = Math.max(page.limit + 1, Math.floor(walkLimit / Math.max(1, parents.length)));
   const place: Place = { column: subject === "cluster" ? "cluster_id" : "node_id", value: sql.ref("p.parent"), projectId };
-  const { rows } = await sql<Walked & { readonly parent: Parent }>`
-    /* action.list_of */
-    select p.parent, l.* from unnest(${parents}::uuid[]) as p(parent) cross join lateral (${pageAt(place, filter, page, walk)}) l`.execute(db);
+  return {
+    walk,
+    lists: sql`select p.parent, l.* from unnest(${parents}::uuid[]) as p(parent) cross join lateral (${pageAt(place, filter, page, walk)}) l`,
+  };
+}
+
+function pagesOf<Parent extends ClusterId | NodeId>(
+  parents: readonly Parent[],
+  rows: readonly (Walked & { readonly parent: Parent })[],
+  page: PageRequest,
+  walk: number,
+): Map<Parent, Page<ActionRow>> {
   const grouped = new Map<Parent, (typeof rows)[number][]>(parents.map((parent) => [parent, []]));
   for (const row of rows) grouped.get(row.parent)?.push(row);
   return new Map([...grouped].map(([parent, own]) => [parent, pageOfWalk(own, page, walk)]));
+}
+
+/** A page of what many clusters or nodes have together: of all their pages no more than that one leaves the database. */
+async function listTogether(
+  db: Database,
+  projectId: ProjectId,
+  subject: "cluster" | "node",
+  named: readonly (ClusterId | NodeId)[],
+  filter: ActionFilter,
+  page: PageRequest,
+): Promise<Page<ActionRow>> {
+  const parents = [...new Set(named)];
+  const direction = sql.raw(page.backward ? "desc" : "asc");
+  const { walk, lists } = listsOf(projectId, subject, parents, filter, page);
+  const { rows } = await sql<Walked & { readonly parent: ClusterId | NodeId }>`
+    /* action.list_together */
+    select * from (select o.*, row_number() over (partition by o.hit is true order by o.id ${direction}) as place from (${lists}) o) o
+     where o.hit is not true or o.place <= ${page.limit + 1} order by o.id ${direction}`.execute(db);
+  return mergePages([...pagesOf(parents, rows, page, walk).values()], page);
 }
 
 /** Hops of a chain that are followed; a longer one ends at its facet's live action. */

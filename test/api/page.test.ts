@@ -88,8 +88,10 @@ describe("page", () => {
     );
   });
 
-  test("filter: an empty list or a NUL anywhere → BAD_USER_INPUT, anything else is accepted", () => {
+  test("filter: an empty list, one of more than a thousand or a NUL anywhere → BAD_USER_INPUT, anything else is accepted", () => {
     expect(codeOf(() => checkFilter({ ids: [] }))).toBe("BAD_USER_INPUT");
+    expect(codeOf(() => checkFilter({ ids: Array.from({ length: 1_001 }, String) }))).toBe("BAD_USER_INPUT");
+    expect(codeOf(() => checkFilter({ ids: Array.from({ length: 1_000 }, String) }))).toBe("accepted");
     expect(codeOf(() => checkFilter({ roles: ["a", "b\0"] }))).toBe("BAD_USER_INPUT");
     expect(codeOf(() => checkFilter({ nameContains: "\0" }))).toBe("BAD_USER_INPUT");
     for (const text of ["\0", "\ud800", "x".repeat(70_000)]) {

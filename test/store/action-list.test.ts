@@ -110,13 +110,15 @@ async function walk(read: (page: PageRequest) => Promise<Page<ActionRow>>, limit
 }
 
 const some = <T>(values: readonly T[]) => fc.uniqueArray(fc.constantFrom(...values), { minLength: 1, maxLength: 3 });
+/** Clients also say things twice. */
+const someTwice = <T>(values: readonly T[]) => fc.array(fc.constantFrom(...values), { minLength: 1, maxLength: 4 });
 const aFilter: fc.Arbitrary<ActionFilter> = fc.record(
   {
     kinds: some(actionKinds),
     status: some(actionStatuses),
     causes: some(actionCauses),
-    clusters: some([0, 1, 2, 3, 77].map(cluster)),
-    nodes: some([0, 1, 2, 3, 4, 77].map(node)),
+    clusters: someTwice([0, 1, 2, 3, 77].map(cluster)),
+    nodes: someTwice([0, 1, 2, 3, 4, 77].map(node)),
     finished: fc.boolean(),
   },
   { requiredKeys: [] },
@@ -151,6 +153,13 @@ describe("listActions", () => {
       }),
       { numRuns: 40 },
     );
+  });
+
+  test("a cluster that is named twice → its actions once", async () => {
+    const page = { limit: 50, backward: false, after: null, before: null };
+    const once = await listActions(database.db, project(1), { clusters: [cluster(1)] }, page);
+    expect(once.rows.length).toBeGreaterThan(1);
+    expect(await listActions(database.db, project(1), { clusters: [cluster(1), cluster(1)] }, page)).toEqual(once);
   });
 
   test("one in 11,000 → a short page that says where the walk stopped, then the one", async () => {
