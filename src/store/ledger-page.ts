@@ -41,7 +41,7 @@ export interface PageRequest {
 export interface KeyPage {
   /** In the order of positions, at most `size`: the first ones (forward) or the last ones (backward) between the cursors. */
   readonly rows: readonly EventRow[];
-  /** Whether there is, or may be, more beyond the page in its direction. */
+  /** Whether there is more beyond the page in its direction; of a walk that had gone as far as it may, whether there may be. */
   readonly more: boolean;
   /** Everything between where the page began and this place, inclusive, is on the page or does not match. */
   readonly horizon: LedgerCursor;
@@ -58,7 +58,10 @@ export interface PageAnswer {
   readonly oldest: bigint;
 }
 
-/** A page of each key. One walk as a rule; more where late batches or unmatched rows left a page short that need not be. */
+/**
+ * A page of each key. One walk as a rule; more where late batches or unmatched rows left a page short that need not be, or where
+ * a full one has seen nothing of what follows but rows that do not count.
+ */
 export async function readPages(db: Database, request: PageRequest): Promise<PageAnswer> {
   const { keys, size, ledger, mostRows } = request;
   const start = await walkStart(db, request);
@@ -70,8 +73,8 @@ export async function readPages(db: Database, request: PageRequest): Promise<Pag
     const answer = await walkOnce(db, request, scan, start.late);
     const short = [...answer.pages.values()].filter((page) => page.more && page.rows.length < size);
     const stuck = short.some((page) => page.rows.length === 0 && compareCursors(page.horizon, start.edge) === 0);
-    const cheap = answer.limited && limit < mostRows / Math.max(1, keys.ids.length);
-    if (short.length === 0 || round >= 6 || !(stuck || cheap)) return { pages: answer.pages, oldest: answer.oldest };
+    const cheap = short.length > 0 && answer.limited && limit < mostRows / Math.max(1, keys.ids.length);
+    if (round >= 6 || !(stuck || cheap || answer.undecided)) return { pages: answer.pages, oldest: answer.oldest };
     limit *= 4;
     if (stuck) reach *= 4;
     else reach = Math.max(reach, limit);
@@ -105,6 +108,8 @@ async function walkStart(db: Database, request: PageRequest): Promise<WalkStart>
 interface WalkAnswer extends PageAnswer {
   /** Whether a walk ended because enough rows matched, not because it had gone far. */
   readonly limited: boolean;
+  /** Whether a walk ended so with a full page, and nothing of what it saw tells whether more follows. */
+  readonly undecided: boolean;
 }
 
 async function walkOnce(db: Database, request: PageRequest, scan: Scan, startLate: readonly LateRange[]): Promise<WalkAnswer> {
@@ -116,11 +121,11 @@ async function walkOnce(db: Database, request: PageRequest, scan: Scan, startLat
   const ends = unlimited && hasResidue(scan.filter, keys) ? await scanEnds(db, ledger, scan) : new Map<string | null, BatchPlace>();
 
   const horizons = new Map<string | null, Horizon | null>();
-  let limited = false;
+  const full = new Set<string | null>();
   for (const [key, found] of byKey) {
     const end = ends.get(key);
     if (found.length >= scan.limit) {
-      limited = true;
+      full.add(key);
       horizons.set(key, horizonOfRows(found, ledger.incarnation));
     } else if (end !== undefined) horizons.set(key, await horizonOfEnd(db, request, end));
   }
@@ -133,11 +138,14 @@ async function walkOnce(db: Database, request: PageRequest, scan: Scan, startLat
   for (const row of late) byKey.get(row.key)?.push(row);
 
   const pages = new Map<string | null, KeyPage>();
+  let undecided = false;
   for (const [key, found] of byKey) {
     const truncated = horizons.has(key);
-    pages.set(key, cutPage(request, found, truncated ? (horizons.get(key)?.cursor ?? edge) : null));
+    const page = cutPage(request, found, truncated ? (horizons.get(key)?.cursor ?? edge) : null);
+    pages.set(key, page);
+    if (full.has(key) && page.more && !page.seen && page.rows.length === size) undecided = true;
   }
-  return { pages, oldest, limited };
+  return { pages, oldest, limited: full.size > 0, undecided };
 }
 
 interface Horizon {
@@ -164,33 +172,43 @@ async function horizonOfEnd(db: Database, request: PageRequest, end: BatchPlace)
   return onward ? { cursor, batch: anchor.batch } : null;
 }
 
+interface CutPage extends KeyPage {
+  /** Whether a row was seen that lies between the cursors and beyond the page. */
+  readonly seen: boolean;
+}
+
 /** Sorts what was found, leaves out what lies beyond the cursors or the horizon, and cuts the page. `horizon` null: the walk came to its end. */
-function cutPage(request: PageRequest, found: readonly ScannedRow[], horizon: LedgerCursor | null): KeyPage {
-  const { direction, after, before, size, ledger } = request;
+function cutPage(request: PageRequest, found: readonly ScannedRow[], horizon: LedgerCursor | null): CutPage {
+  const { direction, size, ledger } = request;
   const { incarnation } = ledger;
   const forward = direction === "forward";
-  const seen = new Set<string>();
-  const inside: EventRow[] = [];
-  for (const row of found) {
-    if (row.position === null) continue;
-    const cursor = { incarnation, position: row.position, ordinal: row.ordinal };
-    if (compareCursors(cursor, after) <= 0 || compareCursors(cursor, before) >= 0) continue;
-    if (horizon !== null && (forward ? compareCursors(cursor, horizon) > 0 : compareCursors(cursor, horizon) < 0)) continue;
-    const place = `${row.batch}.${row.ordinal}`;
-    if (seen.has(place)) continue;
-    seen.add(place);
-    inside.push({ ...row, position: row.position });
-  }
-  inside.sort((a, b) => (a.position === b.position ? a.ordinal - b.ordinal : a.position < b.position ? -1 : 1));
+  const between = rowsBetween(request, found);
+  const inside = between.filter(({ position, ordinal }) => {
+    const sign = horizon === null ? 0 : compareCursors({ incarnation, position, ordinal }, horizon);
+    return forward ? sign <= 0 : sign >= 0;
+  });
   const rows = forward ? inside.slice(0, size) : inside.slice(-size);
+  const seen = between.length > rows.length;
   const edgeRow = forward ? rows.at(-1) : rows[0];
   if (inside.length > rows.length && edgeRow !== undefined) {
-    return { rows, more: true, horizon: { incarnation, position: edgeRow.position, ordinal: edgeRow.ordinal } };
+    return { rows, more: true, seen, horizon: { incarnation, position: edgeRow.position, ordinal: edgeRow.ordinal } };
   }
-  const bound = forward ? before : after;
+  const bound = forward ? request.before : request.after;
   // Nothing of interest lies beyond the other cursor, however far the walk went.
   const beyond = horizon === null || (forward ? compareCursors(horizon, bound) >= 0 : compareCursors(horizon, bound) <= 0);
-  return { rows, more: !beyond, horizon: beyond ? edgeOf(bound, forward) : horizon };
+  return { rows, more: !beyond, seen, horizon: beyond ? edgeOf(bound, forward) : horizon };
+}
+
+/** What lies between the cursors, each row once, in the order of positions. */
+function rowsBetween({ after, before, ledger: { incarnation } }: PageRequest, found: readonly ScannedRow[]): EventRow[] {
+  const between = new Map<string, EventRow>();
+  for (const row of found) {
+    const { position, ordinal } = row;
+    if (position === null) continue;
+    const cursor = { incarnation, position, ordinal };
+    if (compareCursors(cursor, after) > 0 && compareCursors(cursor, before) < 0) between.set(`${row.batch}.${ordinal}`, { ...row, position });
+  }
+  return [...between.values()].sort((a, b) => (a.position === b.position ? a.ordinal - b.ordinal : a.position < b.position ? -1 : 1));
 }
 
 /** The last place inside an exclusive bound. */

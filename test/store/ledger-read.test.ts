@@ -85,6 +85,25 @@ const isAfter = (place: Place, cursor: LedgerCursor): boolean =>
 const isBefore = (place: Place, cursor: LedgerCursor): boolean =>
   place.position < cursor.position || (place.position === cursor.position && place.ordinal < cursor.ordinal);
 
+const signal = { project: 1, cluster: null, node: null, action: null, type: "node.created" as const };
+/**
+ * Between the first position and the third lies one line; beside it the walk sees two that came late to a place beyond the cursor,
+ * or that have none yet. So it ends with a full page and knows nothing of what follows.
+ */
+const undecided = (tick: number | null, third: number): [ModelBatch[], LedgerFilter, typeof first, typeof first, number] => [
+  [
+    { events: [signal], tick: 0 },
+    { events: [signal, signal], tick },
+    { events: [signal], tick: 1 },
+    { events: [signal], tick: 2 },
+  ],
+  { projectId: null },
+  first,
+  { at: third, ordinal: 0 },
+  1,
+];
+const first = { at: 0.34, ordinal: lastOrdinal };
+
 describe("history", () => {
   test("pages forward: any ledger, filter, cursor and size → exactly the model's lines, in its order", async () => {
     await fc.assert(
@@ -151,7 +170,7 @@ describe("history", () => {
     );
   });
 
-  test("between two cursors: from either end → the model's lines", async () => {
+  test("between two cursors: from either end → the model's lines, and whether there are more of them", async () => {
     await fc.assert(
       fc.asyncProperty(aLedger, aFilter, aPlace, aPlace, fc.integer({ min: 1, max: 5 }), async (ledger, filter, one, two, size) => {
         const places = await writeLedger(database.db, ledger, 1n);
@@ -162,18 +181,12 @@ describe("history", () => {
           .map(textOf);
         const forward = await page(filter, { first: size, after, before });
         expect(textsOf(forward)).toEqual(expected.slice(0, size));
-        // A late batch at the end of a full page may leave it open whether there is more: then what follows is empty, and says so.
-        if (expected.length > size) expect(forward.hasNext).toBe(true);
-        else if (forward.hasNext)
-          expect(await page(filter, { first: size, after: forward.resume, before })).toMatchObject({ events: [], hasNext: false });
+        expect(forward.hasNext).toBe(expected.length > size);
         const backward = await page(filter, { last: size, after, before });
         expect(textsOf(backward)).toEqual(expected.slice(-size));
-        if (expected.length > size) expect(backward.hasPrevious).toBe(true);
-        else if (backward.hasPrevious) {
-          expect(await page(filter, { last: size, after, before: backward.back })).toMatchObject({ events: [], hasPrevious: false });
-        }
+        expect(backward.hasPrevious).toBe(expected.length > size);
       }),
-      { numRuns: 60 },
+      { numRuns: 60, examples: [undecided(9, 0.75), undecided(null, 1)] },
     );
   });
 
