@@ -15,7 +15,7 @@ import { violatedUnique } from "../store/failure.ts";
 import { claimKey, type KeyUse, keepPayload } from "../store/idempotency.ts";
 import type { ProjectLock } from "../store/project.ts";
 import { type Store, type Tx, transaction } from "../store/transaction.ts";
-import type { Vault } from "../store/vault.ts";
+import { keyIdOf, type Vault } from "../store/vault.ts";
 import type { Keyed } from "./input.ts";
 
 /** Who may make profiles whose members are commands run on our own hosts: a list names projects. */
@@ -77,7 +77,9 @@ export async function mutate<Value extends Ids>(
         if (use !== null) {
           const claim = await claimKey(tx.db, use);
           if (claim === "reused") throw new Refused(keyReused);
-          if (claim !== null) return { ok: true, value: mutation.revive(texts(claim.payload)) };
+          if ("payload" in claim) return { ok: true, value: mutation.revive(texts(claim.payload)) };
+          // So that one mutation after the secret key was changed, nothing is noted under the former one any more.
+          if (claim.secretCheck !== null) context.vault.follow(keyIdOf(claim.secretCheck));
         }
         const result = await work({ tx, projectLock, onCommit: (call) => void calls.push(call) });
         if (!result.ok) throw new Refused(result.refusal);
@@ -130,8 +132,14 @@ function keyIssues(key: string): InputIssue[] {
 
 function keyUse(context: CommandContext, mutation: Mutation<Ids>, key: string): KeyUse {
   const { idempotencyKey: _, ...input } = mutation.input;
-  const hmac = context.vault.hmac("idempotency", canonicalJson({ mutation: mutation.name, input: plainJson(input) }));
-  return { projectId: context.principal.projectId, key, mutation: mutation.name, inputHmac: Buffer.from(hmac, "hex") };
+  const text = canonicalJson({ mutation: mutation.name, input: plainJson(input) });
+  return {
+    projectId: context.principal.projectId,
+    key,
+    mutation: mutation.name,
+    inputHmac: Buffer.from(context.vault.hmac("idempotency", text), "hex"),
+    knownHmacs: context.vault.hmacs("idempotency", text).map((hmac) => Buffer.from(hmac, "hex")),
+  };
 }
 
 /** An input as JSON: dates as ISO texts, absent fields left out (null is something else than absent). */

@@ -18,12 +18,13 @@ import {
   type SealedProfile,
   setProfileMetadata,
 } from "../store/profile.ts";
-import { openSpec, replaceAt, sealSpec } from "../store/vault.ts";
+import { isMaskOf, openSpec, replaceAt } from "../store/vault.ts";
 import { type CommandContext, type Deleted, mutate, reviveDeleted, type Work } from "./command.ts";
 import type { CreateProfileInput, DeleteProfileInput, ObjectBy, ReviseProfileInput, UpdateProfileInput } from "./input.ts";
 import { keyOf, notNull } from "./lookup.ts";
 import { refuseProfileType } from "./profile-type.ts";
 import { checkQuota, lockForQuota } from "./quota.ts";
+import { sealNow } from "./secret-rotation.ts";
 
 export type ProfileValue = { readonly profileId: ProfileId };
 
@@ -57,7 +58,7 @@ export async function createProfile(context: CommandContext, input: CreateProfil
     const taken = await findProfileByName(tx.db, project.value.id, input.name);
     if (taken !== null) return nameTaken(input.name, taken.id);
     const profileId = brandId("profile", store.runtime.entropy.uuid());
-    const sealedSpec = sealSpec(context.vault, profileId, driver.specSchema, parsed.spec);
+    const sealedSpec = await sealNow(tx.db, context.vault, profileId, driver.specSchema, parsed.spec);
     await insertProfile(tx.db, {
       id: profileId,
       projectId: project.value.id,
@@ -104,7 +105,7 @@ export async function reviseProfile(context: CommandContext, input: ReviseProfil
     const profileId = brandId("profile", store.runtime.entropy.uuid());
     await lockProfileNames(tx.db, profile.projectId, [profile.name]);
     const revision = (await newestRevision(tx.db, profile.projectId, profile.name)) + 1;
-    const sealedSpec = sealSpec(context.vault, profileId, driver.specSchema, parsed.spec);
+    const sealedSpec = await sealNow(tx.db, context.vault, profileId, driver.specSchema, parsed.spec);
     const metadata = input.metadata ?? profile.metadata;
     await insertProfile(tx.db, {
       id: profileId,
@@ -253,7 +254,9 @@ function keepMasked(
     const sealed = valueAt(former.sealedSpec, path);
     const known = isJsonObject(sealed) ? sealed["mask"] : undefined;
     const secret = valueAt(plain, path);
-    if (known === mask && secret !== undefined) kept = replaceAt(kept, path, () => secret);
+    // The one that is stored, or one that was shown before the secret key was changed.
+    const same = secret !== undefined && known !== undefined && (known === mask || isMaskOf(context.vault, former.id, path, secret, mask));
+    if (same) kept = replaceAt(kept, path, () => secret);
     else issues.push({ path: ["spec", ...path], message: "is the mask of another value than the one kept here: give the value itself" });
   }
   return { spec: kept, issues };

@@ -29,7 +29,10 @@ export interface Config {
   readonly postgresPort: number;
   readonly process: ProcessSetting;
   readonly adminToken: string | null;
-  readonly secretKey: Uint8Array | null;
+  /** The first is the one to seal with, where the database agrees; the others open. */
+  readonly secretKeys: readonly Uint8Array[] | null;
+  /** The file that MUSTER_SECRET_KEY_FILE names, absolute. */
+  readonly secretKeyFile: string | null;
   /** Null: what loopback allows by itself. */
   readonly corsOrigins: readonly string[] | null;
   /** Names by which clients may call the API, besides those of loopback and `host`. */
@@ -122,7 +125,8 @@ const own = {
   },
   MUSTER_SECRET_KEY: {
     fallback: "made once, into `$MUSTER_DATA/secret-key`",
-    meaning: "32 bytes as hex or base64 (`openssl rand -hex 32`) that seal secrets at rest: the same for all processes of one database.",
+    meaning:
+      "32 bytes as hex or base64 (`openssl rand -hex 32`) that seal secrets at rest: the same for all processes of one database. Several, with commas or line breaks between them, while keys are changed: [Changing the secret key](#changing-the-secret-key).",
     secret: true,
   },
   MUSTER_CORS_ORIGINS: {
@@ -182,7 +186,8 @@ export function readConfig(env: Environment = process.env, cwd: string = process
     postgresPort: take("MUSTER_POSTGRES_PORT", (given) => read.integer(given, 0, 65_535), 0),
     process: take<ProcessSetting>("MUSTER_PROCESS", read.processPolicy, null),
     adminToken: take<string | null>("MUSTER_ADMIN_TOKEN", read.adminToken, null),
-    secretKey: take<Uint8Array | null>("MUSTER_SECRET_KEY", read.secretKey, null),
+    secretKeys: take<readonly Uint8Array[] | null>("MUSTER_SECRET_KEY", read.secretKeys, null),
+    secretKeyFile: fileOf(env, cwd, "MUSTER_SECRET_KEY"),
     corsOrigins: take<readonly string[] | null>("MUSTER_CORS_ORIGINS", read.origins, null),
     hosts: take("MUSTER_HOSTS", read.names, []),
     graphiql: take<boolean | null>("MUSTER_GRAPHIQL", read.onOff, null),
@@ -206,6 +211,11 @@ export function readConfig(env: Environment = process.env, cwd: string = process
   }
   const exposed = settings.filter(({ name, secret }) => secret === true && (env[name] ?? "") !== "").map(({ name }) => name);
   return { config, warnings: warningsAbout(env), exposed };
+}
+
+function fileOf(env: Environment, cwd: string, name: keyof typeof own): string | null {
+  const file = env[`${name}_FILE`]?.trim() ?? "";
+  return file === "" ? null : resolve(cwd, file);
 }
 
 /** A variable's text, or that of the file which `<name>_FILE` names. Empty text counts as not set. */

@@ -4,8 +4,8 @@ import { accessSync, chmodSync, constants, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { brandId, type HostId, isUuid } from "../core/ids.ts";
 import { Complaint, sentenceOf, systemCode } from "./complaint.ts";
-import { createPrivate, readIfThere } from "./private-file.ts";
-import { secretKey as readSecretKey, Wrong } from "./setting.ts";
+import { createPrivate, readIfThere, writePrivate } from "./private-file.ts";
+import { secretKeys as readSecretKeys, Wrong } from "./setting.ts";
 
 /** Makes the folder, where it is missing, and makes sure that we may write there. @throws Complaint */
 export function openDataFolder(data: string): void {
@@ -45,22 +45,36 @@ export function secretKeyFile(data: string): string {
   return join(data, "secret-key");
 }
 
-/** The key in the folder, or null where there is none. @throws Complaint for a damaged one */
-export function storedSecretKey(data: string): Uint8Array | null {
-  const text = readIfThere(secretKeyFile(data));
+/** The keys in the folder, or null where there are none. @throws Complaint for damaged ones */
+export function storedSecretKeys(data: string): readonly Uint8Array[] | null {
+  return keysIn(secretKeyFile(data));
+}
+
+/** The keys in a file, or null where there is no such file. @throws Complaint for damaged ones */
+export function keysIn(file: string): readonly Uint8Array[] | null {
+  const text = readIfThere(file);
   if (text === null) return null;
-  const key = readSecretKey(text.trim());
-  if (key instanceof Wrong)
-    throw new Complaint(`${secretKeyFile(data)} ${key.sentence}. Restore it: what was sealed with it cannot be opened otherwise.`);
-  return key;
+  const keys = readSecretKeys(text.trim());
+  if (keys instanceof Wrong) throw new Complaint(`${file} ${keys.sentence}. Restore it: what was sealed with it cannot be opened otherwise.`);
+  return keys;
 }
 
 /** Makes the key where there is none. Call it only where no secret can have been sealed with another one yet. */
-export function makeSecretKey(data: string): Uint8Array {
+export function makeSecretKey(data: string): readonly Uint8Array[] {
   oncePerFolder(secretKeyFile(data), () => randomBytes(32).toString("hex"));
-  const key = storedSecretKey(data);
-  if (key === null) throw new Complaint(`${secretKeyFile(data)} vanished while it was made.`);
-  return key;
+  const keys = storedSecretKeys(data);
+  if (keys === null) throw new Complaint(`${secretKeyFile(data)} vanished while it was made.`);
+  return keys;
+}
+
+/** Puts a fresh key in front of those in the folder; it is there for good when this returns. Not for two at once. @throws Complaint */
+export function addSecretKey(data: string): void {
+  const file = secretKeyFile(data);
+  const owner = statSync(file).uid;
+  // Replaced by another user, it could not be read any more by those who need it.
+  if (owner !== process.getuid?.()) throw new Complaint(`${file} belongs to another user (${owner}): run this as that user.`);
+  const former = storedSecretKeys(data) ?? [];
+  writePrivate(file, [randomBytes(32), ...former].map((key) => `${Buffer.from(key).toString("hex")}\n`).join(""));
 }
 
 export function adminTokenFile(data: string): string {

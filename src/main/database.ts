@@ -15,7 +15,7 @@ import { complaintAbout, nameOfDatabase, objectionsTo, schemaObjection } from ".
 import { runningEmbedded } from "./postgres.ts";
 import { readState } from "./postgres-place.ts";
 import { writePrivate } from "./private-file.ts";
-import { findSecretKey } from "./secret-key.ts";
+import { findSecretKeys } from "./secret-key.ts";
 
 /** For a moment's work on the database; operational failures become complaints. */
 export async function withStore<T>(url: string, runtime: Runtime, work: (store: Store) => Promise<T>): Promise<T> {
@@ -52,15 +52,15 @@ export async function prepareDatabase(url: string, runtime: Runtime, logger: Log
 }
 
 export interface Keys {
-  readonly secretKey: Uint8Array;
+  readonly secretKeys: readonly Uint8Array[];
   /** The first token's secret, where it was made just now. */
   readonly newToken: string | null;
 }
 
-/** The secret key and the first token. Call it on a migrated database. @throws Complaint */
+/** The secret keys and the first token. Call it on a migrated database. @throws Complaint */
 export function prepareKeys(url: string, config: Config, runtime: Runtime, logger: Logger): Promise<Keys> {
   return withStore(url, runtime, async (store) => ({
-    secretKey: await findSecretKey(config, store.db),
+    secretKeys: await findSecretKeys(config, store.db),
     newToken: await prepareToken(store, config, logger),
   }));
 }

@@ -2,14 +2,14 @@
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { processUnavailable } from "../drivers/process/host.ts";
-import { readInstallation } from "../store/installation.ts";
+import { formerChecks, readInstallation } from "../store/installation.ts";
 import { schemaState } from "../store/migrate.ts";
 import { countWaitingMarkers, readServerFacts, readWorkerFacts, type ServerFacts } from "../store/server.ts";
 import type { Store } from "../store/transaction.ts";
-import { createVault } from "../store/vault.ts";
+import { createVault, keyIdOf } from "../store/vault.ts";
 import { Complaint, sentenceOf } from "./complaint.ts";
 import { type Config, readConfig } from "./config.ts";
-import { adminTokenFile, secretKeyFile, storedSecretKey } from "./data-folder.ts";
+import { adminTokenFile, secretKeyFile, storedSecretKeys } from "./data-folder.ts";
 import { findDatabase, withStore } from "./database.ts";
 import { nameOfDatabase, objectionsTo, schemaObjection } from "./database-complaint.ts";
 import { currentOwner } from "./owner-lock.ts";
@@ -189,22 +189,7 @@ function checkDurability(facts: ServerFacts, config: Config, say: Say): void {
 }
 
 async function checkInstallation(store: Store, config: Config, database: string, say: Say): Promise<void> {
-  const key = config.secretKey ?? storedSecretKey(config.data);
-  const { secretCheck } = await readInstallation(store.db);
-  if (key === null)
-    say(
-      secretCheck === null ? "note" : "wrong",
-      "secret key",
-      secretCheck === null ? "is made by the first start" : "is not here: bring the file secret-key, or set MUSTER_SECRET_KEY",
-    );
-  else {
-    try {
-      if (secretCheck !== null) await checkSecretKey(store.db, createVault(key), database);
-      say("good", "secret key", "opens this database's secrets");
-    } catch (error) {
-      say("wrong", "secret key", sentenceOf(error));
-    }
-  }
+  await checkKeys(store, config, database, say);
   const workers = await readWorkerFacts(store.db);
   for (const worker of workers) {
     const silent = worker.silentMs > silentMs;
@@ -223,4 +208,33 @@ async function checkInstallation(store: Store, config: Config, database: string,
     "ledger",
     stuck ? `${waiting} transactions wait for a position: no worker or API process follows the ledger` : "is followed",
   );
+}
+
+async function checkKeys(store: Store, config: Config, database: string, say: Say): Promise<void> {
+  const { secretCheck } = await readInstallation(store.db);
+  try {
+    const keys = config.secretKeys ?? storedSecretKeys(config.data);
+    if (keys === null) {
+      if (secretCheck === null) say("note", "secret key", "is made by the first start");
+      else say("wrong", "secret key", "is not here: bring the file secret-key, or set MUSTER_SECRET_KEY");
+      return;
+    }
+    const vault = createVault(keys);
+    if (secretCheck !== null) {
+      await checkSecretKey(store.db, vault, database);
+      const former = formerChecks(secretCheck).length;
+      if (former > 0)
+        say("note", "secret key", "was changed, and values may still be sealed with a former one: `muster secrets rotate` goes on with it");
+      else if (vault.keyIds()[0] !== keyIdOf(secretCheck))
+        say("note", "secret key", "is not the first of those here: `muster secrets rotate` seals everything with that one");
+    }
+    const others = vault.keyIds().length - 1;
+    say(
+      "good",
+      "secret key",
+      `opens this database's secrets${others === 0 ? "" : `; ${others === 1 ? "one more is" : `${others} more are`} known here`}`,
+    );
+  } catch (error) {
+    say("wrong", "secret key", sentenceOf(error));
+  }
 }

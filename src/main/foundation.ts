@@ -16,7 +16,7 @@ import { buildDrivers } from "./driver-catalog.ts";
 import { createLogger } from "./logger.ts";
 import type { PartSettings } from "./part.ts";
 import { realRuntime } from "./runtime.ts";
-import { checkSecretKey } from "./secret-key.ts";
+import { checkSecretKey, readKeysAgain } from "./secret-key.ts";
 
 export interface Foundation {
   readonly runtime: Runtime;
@@ -50,7 +50,7 @@ export async function layFoundation(settings: PartSettings, poolSize: number): P
     const objection = schemaObjection(await schemaState(db), databaseUrl);
     if (objection !== null) throw new Complaint(objection);
     const { id: installation } = await readInstallation(db);
-    const vault = createVault(settings.secretKey);
+    const vault = createVault(settings.secretKeys, () => readKeysAgain(settings.secretKeyFile, logger));
     await checkSecretKey(db, vault, nameOfDatabase(databaseUrl));
     const drivers = buildDrivers(settings, { ...runtime, logger });
     const wake = createWake(db, runtime);

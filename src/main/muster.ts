@@ -45,6 +45,12 @@ function program(): Command {
     .addOption(new Option("--role <role>", "what it may do").choices(["READER", "MEMBER", "ADMIN", "OPERATOR"]).default("OPERATOR"))
     .action(async (options: { project: string; name: string; role: string }) => finish(await (await single()).runTokenCreate(settings(), options)));
   muster
+    .command("secrets")
+    .description("secrets at rest")
+    .command("rotate")
+    .description("seal all secrets with another key, while everything runs; says when the former one may go")
+    .action(async () => finish(await (await import("./secrets-command.ts")).runSecretsRotate(settings())));
+  muster
     .command("watch <cluster>")
     .description("a cluster's members and events, live; MUSTER_URL and MUSTER_TOKEN say where and as whom")
     .action(async (cluster: string) => finish(await (await import("./watch-command.ts")).runWatch(settings(), cluster)));

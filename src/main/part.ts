@@ -20,7 +20,9 @@ export interface PartSettings {
   readonly databaseUrl: string;
   /** For sessions: never through a pooler. */
   readonly directUrl: string;
-  readonly secretKey: Uint8Array;
+  readonly secretKeys: readonly Uint8Array[];
+  /** Where they are kept, to be read again when a value names another one. Null: in a variable. */
+  readonly secretKeyFile: string | null;
   readonly process: ProcessPolicy["mode"];
   readonly hostId: HostId;
   /** Null: standard error. */

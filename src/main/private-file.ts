@@ -1,6 +1,7 @@
 /** Small files that only we may read: written whole or not at all, so that a crash never leaves half of one. */
 import { randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, linkSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
 import { systemCode } from "./complaint.ts";
 
 /** The file's text, or null where there is none. */
@@ -17,6 +18,7 @@ export function readIfThere(path: string): string | null {
 export function writePrivate(path: string, text: string): void {
   const draft = writeDraft(path, text);
   renameSync(draft, path);
+  keepName(path);
 }
 
 /** Makes the file where there is none; false: somebody was faster, and theirs stands. */
@@ -24,12 +26,23 @@ export function createPrivate(path: string, text: string): boolean {
   const draft = writeDraft(path, text);
   try {
     linkSync(draft, path);
+    keepName(path);
     return true;
   } catch (error) {
     if (systemCode(error) === "EEXIST") return false;
     throw error;
   } finally {
     rmSync(draft, { force: true });
+  }
+}
+
+/** A name is kept through a loss of power only when its folder is written, too. */
+function keepName(path: string): void {
+  const folder = openSync(dirname(path), "r");
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
   }
 }
 

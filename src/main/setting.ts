@@ -66,7 +66,15 @@ export function adminToken(text: string): string | Wrong {
   return new Wrong("must have 20 to 200 visible characters without spaces");
 }
 
-export function secretKey(text: string): Uint8Array | Wrong {
+/** One or several, with commas or white space between them. */
+export function secretKeys(text: string): readonly Uint8Array[] | Wrong {
+  const keys = text.split(/[\s,]+/).flatMap((one) => (one === "" ? [] : [secretKey(one)]));
+  const wrong = keys.find((key) => key instanceof Wrong);
+  if (wrong !== undefined) return new Wrong(keys.length === 1 ? wrong.sentence : `holds ${keys.length} keys, and each ${wrong.sentence}`);
+  return keys.length === 0 ? new Wrong("holds no key") : keys.flatMap((key) => (key instanceof Wrong ? [] : [key]));
+}
+
+function secretKey(text: string): Uint8Array | Wrong {
   const bytes = /^[0-9a-fA-F]{64}$/.test(text) ? Buffer.from(text, "hex") : /^[A-Za-z0-9+/_-]{43}=?$/.test(text) ? Buffer.from(text, "base64") : null;
   return bytes?.byteLength === 32 ? new Uint8Array(bytes) : new Wrong("must be 32 bytes as hex or base64, such as `openssl rand -hex 32` prints");
 }

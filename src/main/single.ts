@@ -15,7 +15,7 @@ import { nameOfDatabase, schemaObjection } from "./database-complaint.ts";
 import { createLogger } from "./logger.ts";
 import type { PartKind, PartSettings } from "./part.ts";
 import { realRuntime } from "./runtime.ts";
-import { findSecretKey } from "./secret-key.ts";
+import { findSecretKeys, keyFileOf } from "./secret-key.ts";
 import { partConfig } from "./start.ts";
 import { listenForStop, untilAborted } from "./stop-signal.ts";
 
@@ -42,17 +42,18 @@ async function settingsFor(kind: PartKind, config: Config, runtime: Runtime): Pr
     if (objection !== null) throw new Complaint(objection);
   });
   // The first token is the API's to make: a worker's machine may be nobody's to log in on.
-  const secretKey =
+  const secretKeys =
     kind === "api"
-      ? (await prepareKeys(databaseUrl, config, runtime, logger)).secretKey
-      : await withStore(databaseUrl, runtime, ({ db }) => findSecretKey(config, db));
+      ? (await prepareKeys(databaseUrl, config, runtime, logger)).secretKeys
+      : await withStore(databaseUrl, runtime, ({ db }) => findSecretKeys(config, db));
   return {
     kind,
     name: kind,
     config: partConfig(config),
     databaseUrl,
     directUrl: config.directUrl ?? databaseUrl,
-    secretKey,
+    secretKeys,
+    secretKeyFile: keyFileOf(config),
     process: config.process ?? "off",
     hostId: hostIdOf(config.data),
     logFile: null,

@@ -15,6 +15,7 @@ import { listenComplaint } from "./listen-complaint.ts";
 import { type OwnerLock, takeOwnerLock } from "./owner-lock.ts";
 import type { PartKind, PartSettings } from "./part.ts";
 import { type EmbeddedPostgres, startEmbedded } from "./postgres.ts";
+import { keyFileOf } from "./secret-key.ts";
 import { type StopSignal, untilAborted } from "./stop-signal.ts";
 
 export interface Installation {
@@ -104,7 +105,8 @@ async function startParts(options: StartOptions, address: () => string, keys: Ke
     config: { ...partConfig(config), port },
     databaseUrl: address(),
     directUrl: config.directUrl ?? address(),
-    secretKey: keys.secretKey,
+    secretKeys: keys.secretKeys,
+    secretKeyFile: keyFileOf(config),
     process: processMode(config),
     hostId,
     logFile: options.logFile,

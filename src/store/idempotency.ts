@@ -15,22 +15,25 @@ export interface KeyUse {
   readonly key: string;
   readonly mutation: string;
   readonly inputHmac: Buffer;
+  /** The same under every secret key that is known: a call from before they were changed is recognised. */
+  readonly knownHmacs: readonly Buffer[];
 }
 
-/** `null`: the key is ours now. Else what was answered, or that the key stands for something else. */
-export type KeyClaim = { readonly payload: JsonObject } | "reused" | null;
+/** The key is ours now, and this is the installation's secret check; or what was answered; or that the key stands for something else. */
+export type KeyClaim = { readonly secretCheck: JsonObject | null } | { readonly payload: JsonObject } | "reused";
 
 /** Takes the key, waiting (lock_timeout, 5 s) for a call that is using it. A key past its time is taken anew. */
 export async function claimKey(db: Database, use: KeyUse): Promise<KeyClaim> {
-  const taken = await sql<{ mine: boolean }>`
+  const taken = await sql<{ check: JsonObject | null }>`
     /* idempotency.claim */
     insert into muster.idempotency_key as k (project_id, key, mutation, input_hmac, payload, created_at)
     values (${use.projectId}, ${use.key}, ${use.mutation}, ${use.inputHmac}, '{}', clock_timestamp())
     on conflict (project_id, key) do update
        set mutation = excluded.mutation, input_hmac = excluded.input_hmac, payload = '{}', created_at = excluded.created_at
      where k.created_at < clock_timestamp() - make_interval(hours => ${keptHours})
-    returning true as mine`.execute(db);
-  if (taken.rows.length > 0) return null;
+    returning (select secret_check from muster.installation) as check`.execute(db);
+  const [mine] = taken.rows;
+  if (mine !== undefined) return { secretCheck: mine.check };
   const { rows } = await sql<{ mutation: string; input_hmac: Buffer; payload: JsonObject }>`
     /* idempotency.read */
     select mutation, input_hmac, payload from muster.idempotency_key
@@ -38,7 +41,7 @@ export async function claimKey(db: Database, use: KeyUse): Promise<KeyClaim> {
   const [row] = rows;
   // It can only have been purged between the two statements: then it is free.
   if (row === undefined) return claimKey(db, use);
-  return row.mutation === use.mutation && row.input_hmac.equals(use.inputHmac) ? { payload: row.payload } : "reused";
+  return row.mutation === use.mutation && use.knownHmacs.some((hmac) => row.input_hmac.equals(hmac)) ? { payload: row.payload } : "reused";
 }
 
 /** Notes the ids that the mutation answers with. */

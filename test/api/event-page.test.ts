@@ -21,7 +21,7 @@ beforeAll(async () => {
     store: stage.store,
     feed,
     drivers: new Map(),
-    vault: createVault(new Uint8Array(32)),
+    vault: createVault([new Uint8Array(32)]),
     limits: defaultLimits,
     processPolicy: { mode: "off" },
   };

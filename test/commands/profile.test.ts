@@ -158,7 +158,7 @@ describe("secrets", () => {
     const sealed = (await readProfileSpecs(world.store.db, [a]))[0]?.spec ?? {};
     expect(() => openSpec(world.vault, b, sealed)).toThrow(WrongKey);
     expect(() => openSpec(world.vault, a, { env: sealed["password"] ?? null })).toThrow(WrongKey);
-    expect(() => openSpec(createVault(new Uint8Array(32).fill(7)), a, sealed)).toThrow(WrongKey);
+    expect(() => openSpec(createVault([new Uint8Array(32).fill(7)]), a, sealed)).toThrow(WrongKey);
     expect(openSpec(world.vault, a, sealed)["password"]).toBe("x");
   });
 });

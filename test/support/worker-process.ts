@@ -42,7 +42,7 @@ const worker = startWorker({
   wake,
   openSession: open,
   drivers: new Map([["sim", createSimDriver({ ...runtime, logger, provider: remoteProvider(settings.providerUrl) })]]),
-  vault: createVault(Buffer.from(settings.vaultKey, "hex")),
+  vault: createVault([Buffer.from(settings.vaultKey, "hex")]),
   logger,
   installation: (await readInstallation(db)).id,
   host: { id: brandId("host", settings.hostId), name: "test-host", incarnation: "test", folder: "test" },

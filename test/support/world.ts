@@ -92,7 +92,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const wake = createWake(database.db, runtime);
   const store: Store = { db: database.db, runtime, wake, writer: 0 };
   const vaultKey = randomBytes(32);
-  const vault = createVault(vaultKey);
+  const vault = createVault([vaultKey]);
   const driverDeps = { ...runtime, logger: log };
   const sim = createSimDriver({ ...driverDeps, ...(options.provider === undefined ? {} : { provider: options.provider }) });
   const drivers: DriverCatalog = new Map([sim, ...(options.drivers ?? [])].map((driver) => [driver.type, driver]));
