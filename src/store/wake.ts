@@ -12,12 +12,10 @@ export interface Wake {
   work(): void;
   /** A marker was committed: the sequencer has something to give a position to. */
   ledger(): void;
-  /** Positions were given: feeds have something to read. */
-  feed(): void;
 }
 
 /** For where nobody listens, e.g. tests of a single statement. */
-export const silentWake: Wake = { work: () => undefined, ledger: () => undefined, feed: () => undefined };
+export const silentWake: Wake = { work: () => undefined, ledger: () => undefined };
 
 /** At least this long between two NOTIFYs of one process: each takes a database-wide lock at its commit, ms. */
 const pauseMs = 5;
@@ -45,7 +43,6 @@ export function createWake(db: Database, runtime: Runtime): Wake & { close(): Pr
   return {
     work: () => request("muster_work"),
     ledger: () => request("muster_ledger"),
-    feed: () => request("muster_feed"),
     close: async () => {
       closing.abort();
       await running;

@@ -58,13 +58,13 @@ describe("wake", () => {
     const wake = createWake(database.db, runtime);
     const session = await open();
     let heard = 0;
-    const feeds = new Promise<void>((resolve) => void session.listen("muster_feed", resolve));
+    const marked = new Promise<void>((resolve) => void session.listen("muster_ledger", resolve));
     await session.listen("muster_work", () => heard++);
     for (let i = 0; i < 1_000; i++) {
       wake.work();
-      if (i % 100 === 0) wake.feed();
+      if (i % 100 === 0) wake.ledger();
     }
-    await feeds;
+    await marked;
     await wake.close();
     await session.query("select 1");
     expect(heard).toBeGreaterThan(0);
