@@ -41,7 +41,7 @@ export interface MembershipDeps {
 }
 
 export interface Membership {
-  /** The worker's number while it is a member: the writer of its counts. */
+  /** The worker's number while it is a member, else 0: by it its counts are written. */
   readonly number: () => number;
   stop(): Promise<void>;
 }

@@ -2,6 +2,7 @@
 import type { HostId } from "../core/ids.ts";
 import type { Logger, Runtime } from "../core/runtime.ts";
 import type { DriverCatalog } from "../drivers/driver.ts";
+import { type CountDesk, countWriter } from "../store/count.ts";
 import type { Database } from "../store/database.ts";
 import type { Session } from "../store/session.ts";
 import type { Store } from "../store/transaction.ts";
@@ -9,13 +10,8 @@ import type { Vault } from "../store/vault.ts";
 import type { Wake } from "../store/wake.ts";
 import { startExecutor } from "./executor.ts";
 import { createLaneBook } from "./lane-book.ts";
-import { startCleaner } from "./maintenance/cleaner.ts";
-import { startCollector } from "./maintenance/collector.ts";
-import { startDeadlines } from "./maintenance/deadlines.ts";
-import { startHostWatch } from "./maintenance/host-watch.ts";
-import { startObserver } from "./maintenance/observer.ts";
-import { startProber } from "./maintenance/prober.ts";
 import { startReadBack } from "./maintenance/read-back.ts";
+import { startWatches } from "./maintenance/watches.ts";
 import { startMembership } from "./membership.ts";
 import { startOutbox } from "./outbox.ts";
 import { startPlanner } from "./planner.ts";
@@ -51,30 +47,31 @@ export function startWorker(deps: WorkerDeps): Worker {
   const lanes = createLaneBook();
   const specs = createSpecCache(deps);
   let calls = new AbortController();
-  const store: Store = {
+  const storeOf = (desk: CountDesk): Store => ({
     db: deps.db,
     runtime: deps.runtime,
     wake: deps.wake,
     get writer() {
-      return membership.number();
+      return countWriter(membership.number(), desk);
     },
-  };
+  });
+  const store = storeOf("maintenance");
   const ring = (): void => {
     executor.bell.ring();
     planner.bell.ring();
   };
   const outbox = startOutbox({
-    store,
+    store: storeOf("outbox"),
     lanes,
     specs,
     logger,
     onWritten: (probed) => {
       ring();
-      prober.welcome(probed);
+      watches.welcome(probed);
     },
   });
   const executor = startExecutor({
-    store,
+    store: storeOf("executor"),
     lanes,
     specs,
     outbox,
@@ -83,7 +80,8 @@ export function startWorker(deps: WorkerDeps): Worker {
     signal: () => calls.signal,
     held: () => readBack.held(),
   });
-  const planner = startPlanner({ store, lanes, specs, logger, onPlanned: () => executor.bell.ring(), held: () => readBack.held() });
+  const plannerStore = storeOf("planner");
+  const planner = startPlanner({ store: plannerStore, lanes, specs, logger, onPlanned: () => executor.bell.ring(), held: () => readBack.held() });
   const readBack = startReadBack({ store, lanes, logger, onReleased: ring });
   const membership = startMembership({
     store,
@@ -104,25 +102,20 @@ export function startWorker(deps: WorkerDeps): Worker {
       ring();
     },
   });
-  const observer = startObserver({ store, lanes, outbox, drivers, hostId: deps.host.id, logger });
-  const prober = startProber({ store, lanes, specs, outbox, logger });
-  const cleaner = startCleaner({ store, lanes, logger });
-  const collector = startCollector({ store, lanes, specs, logger, installation: deps.installation, signal: () => calls.signal });
-  const hosts = startHostWatch({ store, lanes, logger });
-  const deadlines = startDeadlines({ store, lanes, logger });
+  const watches = startWatches({
+    store,
+    lanes,
+    specs,
+    outbox,
+    drivers,
+    logger,
+    installation: deps.installation,
+    hostId: deps.host.id,
+    signal: () => calls.signal,
+  });
   return {
     stop: async () => {
-      await Promise.all([
-        planner.stop(),
-        executor.stop(),
-        observer.stop(),
-        prober.stop(),
-        cleaner.stop(),
-        collector.stop(),
-        hosts.stop(),
-        deadlines.stop(),
-        readBack.stop(),
-      ]);
+      await Promise.all([planner.stop(), executor.stop(), watches.stop(), readBack.stop()]);
       // What was begun is broken off; outcomes that have come are still written, while the lanes are ours.
       calls.abort();
       await Promise.race([executor.idle(), deps.runtime.timers.wait(graceMs)]);

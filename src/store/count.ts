@@ -38,6 +38,18 @@ export const statusField = {
   DELETING: "deleting",
 } as const satisfies Record<NodeStatus, CountField>;
 
+/** A worker's loops write beside each other: one row for all of them would have each wait for the others' commits. */
+export const countDesks = ["planner", "executor", "outbox", "maintenance"] as const;
+export type CountDesk = (typeof countDesks)[number];
+
+/** Workers at most: a writer's number is a smallint. */
+export const mostWorkers = 8_000;
+
+/** Whose row a loop of a worker writes; 0 while it has no number. */
+export function countWriter(workerNumber: number, desk: CountDesk): number {
+  return workerNumber === 0 ? 0 : workerNumber * countDesks.length + countDesks.indexOf(desk);
+}
+
 export type CountDeltas = Map<ClusterId, Partial<Record<CountField, number>>>;
 
 export function addCount(deltas: CountDeltas, clusterId: ClusterId, field: CountField, delta: number): void {

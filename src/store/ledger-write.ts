@@ -1,4 +1,4 @@
-/** Writing the ledger: events in one statement, then one marker row, last of all. Only `transaction` calls this. */
+/** Writing the ledger: events in one statement, and one marker row, last of all. Only `transaction` calls this. */
 import { sql } from "kysely";
 import { type EventLevel, type EventTypeName, eventLevelCodes, eventTypes, eventVersion } from "../core/event.ts";
 import type { ActionId, ClusterId, NodeId, ProjectId } from "../core/ids.ts";
@@ -20,18 +20,23 @@ export interface NewEvent {
   readonly data: JsonObject;
 }
 
-/** What tells a transaction's events from all others, so that its outcome can be read back. */
-export interface Written {
-  /** xid8 text. */
-  readonly xid: string;
+/** Events that are written and not yet marked. */
+export interface Appended {
   readonly batch: bigint;
+  readonly events: number;
   readonly first: NewEvent;
   /** When the first event happened, as PostgreSQL wrote it: to the microsecond. */
   readonly occurredAt: string;
 }
 
-/** Appends events, at least one, and their marker. */
-export async function appendEvents(db: Database, events: readonly NewEvent[]): Promise<Written> {
+/** What tells a transaction's events from all others, so that its outcome can be read back. */
+export interface Written extends Appended {
+  /** xid8 text. */
+  readonly xid: string;
+}
+
+/** Appends events, at least one. Nobody sees them before `markBatch` has given them their marker. */
+export async function appendEvents(db: Database, events: readonly NewEvent[]): Promise<Appended> {
   const column = <T>(pick: (event: NewEvent) => T): T[] => events.map(pick);
   const { rows } = await sql<{ batch: bigint; occurred_at: string }>`
     /* ledger.append */
@@ -59,20 +64,24 @@ export async function appendEvents(db: Database, events: readonly NewEvent[]): P
   const [row] = rows;
   const [first] = events;
   if (row === undefined || first === undefined) throw new Error("the ledger gave no batch");
-  const { batch, occurred_at: occurredAt } = row;
-  const marker = await sql<{ xid: string }>`
+  return { batch: row.batch, events: events.length, first, occurredAt: row.occurred_at };
+}
+
+/** Writes the marker, by which the sequencer finds the batch. */
+export async function markBatch(db: Database, appended: Appended): Promise<Written> {
+  const { rows } = await sql<{ xid: string }>`
     /* ledger.mark */
-    insert into muster.marker (batch, events) values (${batch}, ${events.length}) returning pg_current_xact_id()::text as xid`.execute(db);
-  const xid = marker.rows[0]?.xid;
+    insert into muster.marker (batch, events) values (${appended.batch}, ${appended.events}) returning pg_current_xact_id()::text as xid`.execute(db);
+  const xid = rows[0]?.xid;
   if (xid === undefined) throw new Error("the marker was not written");
-  return { xid, batch, first, occurredAt };
+  return { ...appended, xid };
 }
 
 /**
  * Whether these very events are there, once their transaction is over. Neither the transaction's id nor the batch's number would tell:
  * a server that crashed gives both again, to others, when the crash took back that they were given.
  */
-export async function areWritten(db: Database, { batch, first, occurredAt }: Written): Promise<boolean> {
+export async function areWritten(db: Database, { batch, first, occurredAt }: Appended): Promise<boolean> {
   const { rows } = await sql<{ there: boolean }>`
     /* ledger.written */
     select exists (

@@ -1,5 +1,5 @@
 /**
- * One transaction: statements, then counts, the ledger's events and marker, the clusters that became due, and COMMIT. When the connection is lost
+ * One transaction: statements, then the ledger's events, counts, the ledger's marker, the clusters that became due, and COMMIT. When the connection is lost
  * during COMMIT the outcome is unknown: it is read back by what the transaction wrote, never repeated blindly.
  */
 import { sql } from "kysely";
@@ -9,7 +9,7 @@ import { addCount, type CountDeltas, type CountField, writeCounts } from "./coun
 import type { Database } from "./database.ts";
 import { markDue } from "./due.ts";
 import { ConnectionLost, isAbsence, isConflict } from "./failure.ts";
-import { appendEvents, areWritten, type NewEvent, type Written } from "./ledger-write.ts";
+import { type Appended, appendEvents, areWritten, markBatch, type NewEvent, type Written } from "./ledger-write.ts";
 import type { Wake } from "./wake.ts";
 
 /** What everything that touches the database is handed. */
@@ -18,7 +18,7 @@ export interface Store {
   readonly runtime: Runtime;
   /** Tells other processes, after the commit, that there is something to do. */
   readonly wake: Wake;
-  /** Whose rows of counts this process writes: a worker's number, 0 for API processes. */
+  /** Whose rows of counts are written: one of a worker's own (`store/count.ts`), 0 for API processes. */
   readonly writer: number;
 }
 
@@ -97,9 +97,11 @@ function attemptOnce<T>(store: Store, work: (tx: Tx) => Promise<T>, progress: Pr
         markDue: (clusterId) => due.add(clusterId),
         now: () => readClock(connection),
       });
+      const appended: Appended | null = events.length > 0 ? await appendEvents(connection, events) : null;
+      // The rows that others wait for come after all that takes long.
       await writeCounts(connection, store.writer, counts);
       progress.planning = due.size > 0;
-      if (events.length > 0) progress.written = await appendEvents(connection, events);
+      if (appended !== null) progress.written = await markBatch(connection, appended);
       await markDue(connection, [...due]);
       progress.result = { value };
       await sql`commit`.execute(connection);

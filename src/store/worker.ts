@@ -1,6 +1,7 @@
 /** Workers and hosts: who is there, who is silent. All times are the database's. */
 import { sql } from "kysely";
 import type { HostId, WorkerId } from "../core/ids.ts";
+import { mostWorkers } from "./count.ts";
 import type { Database } from "./database.ts";
 import { ensureHostLanes } from "./lane.ts";
 import { type Store, transaction } from "./transaction.ts";
@@ -68,7 +69,7 @@ export async function registerWorker(
     const worker = await sql<{ number: number }>`
       /* worker.insert */
       insert into muster.worker (id, number, host_id, pid, version, application_name, home, started_at, heartbeat_at)
-      select ${id}, (select min(n) from generate_series(1, 30000) as g(n) where not exists (select 1 from muster.worker w where w.number = g.n)),
+      select ${id}, (select min(n) from generate_series(1, ${mostWorkers}) as g(n) where not exists (select 1 from muster.worker w where w.number = g.n)),
              ${hostId}, ${pid}, ${version}, ${applicationName}, ${home}, clock_timestamp(), clock_timestamp()
       returning number`.execute(tx.db);
     const number = worker.rows[0]?.number;

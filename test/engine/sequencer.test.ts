@@ -3,7 +3,7 @@ import pg from "pg";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ensureLedger, readLedger } from "../../src/store/ledger.ts";
 import { positionMarkers, takeLead } from "../../src/store/ledger-sequence.ts";
-import { appendEvents } from "../../src/store/ledger-write.ts";
+import { appendEvents, markBatch } from "../../src/store/ledger-write.ts";
 import { namesOf, openStage, type Stage, settled } from "../live/stage.ts";
 
 let stage: Stage;
@@ -193,7 +193,7 @@ describe("sequencer", () => {
 
   test("no partition left for what is positioned → made, and said nowhere but in time", async () => {
     await stage.database.db.transaction().execute(async (tx) => {
-      await appendEvents(tx, [{ type: "cluster.settled", projectId: stage.projectId, data: { generation: 1 } }]);
+      await markBatch(tx, await appendEvents(tx, [{ type: "cluster.settled", projectId: stage.projectId, data: { generation: 1 } }]));
       await sql`update muster.ledger set position = (select max(upper_bound) from muster.ledger_partition where kind = 'position')`.execute(tx);
     });
     stage.startSequencer();
