@@ -1,6 +1,9 @@
+import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createCluster } from "../../src/commands/cluster.ts";
 import { createProfile } from "../../src/commands/profile.ts";
+import type { ClusterId, NodeId, ProjectId } from "../../src/core/ids.ts";
+import { transaction } from "../../src/store/transaction.ts";
 import { must } from "../support/cluster.ts";
 import { openStage, type Stage } from "./stage.ts";
 
@@ -19,8 +22,31 @@ beforeAll(async () => {
     const { data } = await stage.execute(`{ clusters(first: 1000, filter: { converged: true }) { nodes { id } } }`);
     return JSON.parse(JSON.stringify(data)).clusters.nodes.length === clusters;
   });
+  await endOnTime();
 });
 afterAll(() => stage.stop());
+
+/**
+ * The newest events of each cluster and node, as many as a walk to the last one looks at, are of transactions that crossed no other.
+ * Late ones are looked up by themselves and may need a second walk (two to four statements, however many clusters there are): that
+ * is the subject of `test/store/ledger-read.test.ts`, and would come and go here.
+ */
+async function endOnTime(): Promise<void> {
+  const { store, until } = stage.world;
+  const { rows } = await sql<{ id: ClusterId; node: NodeId; project_id: ProjectId; generation: number }>`
+    select c.id, n.id as node, c.project_id, c.generation from muster.cluster c join muster.node n on n.cluster_id = c.id`.execute(store.db);
+  for (let i = 0; i < 3; i++) {
+    await transaction(store, async (tx) => {
+      for (const { id, node, project_id, generation } of rows) {
+        tx.events.push({ type: "cluster.settled", projectId: project_id, clusterId: id, nodeId: node, data: { generation } });
+      }
+    });
+  }
+  await until("everything has its position", async () => {
+    const { rows: waiting } = await sql`select from muster.marker limit 1`.execute(store.db);
+    return waiting.length === 0;
+  });
+}
 
 /** The statements of an operation, and what it answered. */
 async function cost(text: string, variables: Record<string, unknown> = {}): Promise<{ names: string[]; data: unknown }> {
@@ -33,7 +59,7 @@ async function cost(text: string, variables: Record<string, unknown> = {}): Prom
 const members10 = `nodes(first: 10) { nodes { id name status health { status reason signals { subject status } } addresses { host port } } totalCount }`;
 
 describe("statements", () => {
-  test("100 clusters with profile, counts, 10 members with health, actions and last event: at most 12, each once", async () => {
+  test("100 clusters with profile, counts, 10 members with health, actions and last event: at most 10, each once", async () => {
     const { names, data } = await cost(
       `query ($first: Int!) { clusters(first: $first) { nodes { id name status
       profile { name revision } nodeCounts { total active byStatus { status count } } ${members10}
@@ -42,8 +68,7 @@ describe("statements", () => {
     );
     expect(data).toMatchObject({ clusters: { nodes: expect.objectContaining({ length: clusters }) } });
     expect(JSON.stringify(data)).toContain(`"totalCount":${members}`);
-    // Ten, and two more where some transaction came late to its position.
-    expect(names.length, names.join(" ")).toBeLessThanOrEqual(12);
+    expect(names.length, names.join(" ")).toBeLessThanOrEqual(10);
     expect(new Set(names).size, names.join(" ")).toBe(names.length);
   });
 
