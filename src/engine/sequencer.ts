@@ -154,11 +154,18 @@ function createTicker(self: Sequencer, session: Session, first: Lead): () => Pro
     } catch (error) {
       if (error instanceof ConnectionLost || isAbsence(error)) throw error;
       if (!isTimeout(error) && !isConflict(error)) self.logger.error({ error: String(error) }, "positions could not be given");
-      await ensurePartitions(self.store.db).catch(() => undefined);
+      await ensurePartitions(self.store.db).catch((failure: unknown) => report(self.logger, failure));
       await timers.wait(retryMs, self.stopped);
       return { full: false, position };
     }
   };
+}
+
+/** A time-out is said too: three partitions ahead last long, but one that lasts as well ends with no events at all. */
+function report(logger: Logger, error: unknown): void {
+  if (isAbsence(error)) return;
+  const how = isTimeout(error) ? "warn" : "error";
+  logger[how]({ error: String(error) }, "the ledger's partitions could not be looked after");
 }
 
 /** Partitions ahead, and retention: beside the ticks, which must not wait for it. */
@@ -176,7 +183,7 @@ function createUpkeep(self: Sequencer): { look(position: bigint): void; settled(
         if (dropped > 0) self.logger.info({ dropped }, "partitions of the ledger were dropped: their time is over");
       }
     } catch (error) {
-      if (!isAbsence(error) && !isTimeout(error)) self.logger.error({ error: String(error) }, "the ledger's partitions could not be looked after");
+      report(self.logger, error);
     }
     running = null;
   };

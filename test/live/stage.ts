@@ -23,7 +23,7 @@ export interface Stage {
   /** Writes one transaction of `count` events of a cluster, named `label-1…`. */
   write(cluster: number, count: number, label: string): Promise<void>;
   openSession(name?: string): Promise<Session>;
-  startSequencer(): { stop(): Promise<void> };
+  startSequencer(retentionDays?: number): { stop(): Promise<void> };
   startFeed(options?: FeedOptions): Promise<Feed>;
   /** All that the ledger holds for the filter, by its own reading. */
   history(filter?: LedgerFilter, after?: LedgerCursor | null): Promise<LedgerEvent[]>;
@@ -70,8 +70,8 @@ export async function openStage(): Promise<Stage> {
         }
       }),
     openSession: openOne,
-    startSequencer: () => {
-      const sequencer = startSequencer({ store, openSession: () => openOne("test sequencer"), logger: log });
+    startSequencer: (retentionDays = 0) => {
+      const sequencer = startSequencer({ store, openSession: () => openOne("test sequencer"), logger: log, retentionDays });
       open.push(sequencer);
       return sequencer;
     },
