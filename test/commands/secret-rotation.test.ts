@@ -150,12 +150,17 @@ describe("beside a rotation", () => {
       turned = true;
       return done;
     });
-    await world.until("it waits for the create", async () => {
-      const { rows } = await sql`select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%installation.lock_key%'`.execute(db);
-      return rows.length > 0;
-    });
-    expect(turned).toBe(false);
-    release();
+    try {
+      await world.until("it waits for the create", async () => {
+        const { rows } = await sql`select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%installation.lock_key%'`.execute(
+          db,
+        );
+        return rows.length > 0;
+      });
+      expect(turned).toBe(false);
+    } finally {
+      release();
+    }
     await Promise.all([holding, turning]);
   });
 
