@@ -130,8 +130,14 @@ function literal(value: unknown): string {
   return `'${String(value)}'`;
 }
 
-/** For a page of 50 of one filter, of a ledger of some ten thousand pages. */
-const mostPages = 1_000;
+/**
+ * For a page of 50 of one filter, of a ledger of some ten thousand pages, of which the positions alone, with an index, are 366: so a
+ * walk of all positions is too much. Without the values (generic plans, which history never gets: only sessions prepare by name)
+ * PostgreSQL does walk them, because it cannot know how narrow a range is; there only the events are held to be left alone.
+ */
+const mostPages = { force_custom_plan: 200, force_generic_plan: 1_000 };
+/** For 500 events of the tail, each batch looked up by itself. */
+const mostPagesOfTail = 1_000;
 /** For the newest ten of each of 100 clusters: some 1,400 rows, each with its position. */
 const mostPagesOfMany = 12_000;
 
@@ -148,7 +154,12 @@ function* nodes(plan: Plan): Generator<Plan> {
   for (const child of plan.Plans ?? []) yield* nodes(child);
 }
 
-describe.each(["force_custom_plan", "force_generic_plan"])("plans under %s", (mode) => {
+function mostPagesOf(name: string, mode: keyof typeof mostPages): number {
+  if (name === "ledger.scan.backward") return mostPagesOfMany;
+  return name === "ledger.tail" ? mostPagesOfTail : mostPages[mode];
+}
+
+describe.each(["force_custom_plan", "force_generic_plan"] as const)("plans under %s", (mode) => {
   test("every named statement of the ledger → no table is read whole, none reads many pages", async () => {
     await client.query(`set plan_cache_mode = ${mode}`);
     const bad: string[] = [];
@@ -170,7 +181,7 @@ describe.each(["force_custom_plan", "force_generic_plan"])("plans under %s", (mo
           bad.push(`${name}: ${node["Node Type"]} on ${node["Relation Name"] ?? "?"}`);
       }
       const pages = top.Plan["Shared Hit Blocks"] + top.Plan["Shared Read Blocks"];
-      if (pages > (name === "ledger.scan.backward" ? mostPagesOfMany : mostPages)) bad.push(`${name}: ${pages} pages`);
+      if (pages > mostPagesOf(name, mode)) bad.push(`${name}: ${pages} pages`);
     }
     expect(bad).toEqual([]);
     expect(statements.size).toBeGreaterThan(30);
