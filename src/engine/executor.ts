@@ -9,7 +9,7 @@ import type { CallContext, Driver, DriverError, DriverNode, Outcome } from "../d
 import { stepActions } from "../store/action-write.ts";
 import { checkLanes, LaneLost } from "../store/lane.ts";
 import { lockNodes, saveNodes } from "../store/node-write.ts";
-import { beginTasks, type DueTask, listDueTasks, nextTaskMs } from "../store/task.ts";
+import { beginTasks, type DueTask, listDueTasks, nextTaskMs, postponeTasks } from "../store/task.ts";
 import { type Store, transaction } from "../store/transaction.ts";
 import type { LaneBook } from "./lane-book.ts";
 import { type Loop, startLoop } from "./loop.ts";
@@ -38,6 +38,8 @@ const reserve = 1_000;
 const createShare = 0.75;
 /** Rows read at most in one turn. */
 const readLimit = 2_000;
+/** How long tasks are put off that this worker cannot carry out: another version may take over meanwhile, ms. */
+const strangeMs = 30_000;
 /** A slow poll behind the bell, ms. */
 const pollMs = 1_000;
 /** The database's deadline lies so much behind the driver's, so that an outcome in time is never taken for lost, ms. */
@@ -87,6 +89,10 @@ export function startExecutor(deps: ExecutorDeps): Executor {
       store.db,
       due.map((task) => task.profileId),
     );
+    await putOff(
+      deps,
+      due.filter((task) => !profiles.has(task.profileId) || verbOf(task) === null),
+    );
     const chosen = chooseCalls(due, profiles, calls);
     if (chosen.length === 0) {
       const next = await nextTaskMs(store.db, [...held.keys()]);
@@ -112,6 +118,17 @@ export function startExecutor(deps: ExecutorDeps): Executor {
       await Promise.all(running);
     },
   };
+}
+
+/** Tasks of a profile type that this worker does not have: they would crowd out what it can do. */
+async function putOff(deps: ExecutorDeps, strange: readonly DueTask[]): Promise<void> {
+  if (strange.length === 0) return;
+  deps.logger.warn({ tasks: strange.length, profileId: strange[0]?.profileId }, "members of a profile type that this worker does not have wait");
+  await postponeTasks(
+    deps.store.db,
+    strange.map((task) => task.nodeId),
+    strangeMs,
+  );
 }
 
 /** Groups due tasks into calls, within each driver's limits. */

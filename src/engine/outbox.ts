@@ -89,8 +89,8 @@ export function startOutbox(deps: {
       if ((isTimeout(error) || isConflict(error)) && patience > 0) return write(owned, patience - 1);
       if (owned.length > 1) {
         const half = Math.ceil(owned.length / 2);
-        const first = await write(owned.slice(0, half));
-        return [...first, ...(await write(owned.slice(half)))];
+        const first = await write(owned.slice(0, half), patience);
+        return [...first, ...(await write(owned.slice(half), patience))];
       }
       logger.error({ nodeId: owned[0]?.nodeId, error }, "a report cannot be written and is set aside; its task is due again after its deadline");
       return [];

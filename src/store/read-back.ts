@@ -22,6 +22,9 @@ export async function readBackState(db: Database): Promise<ReadBackState> {
   return row;
 }
 
+/** What tells these checks from others, which come all the time. */
+const readBackParams = JSON.stringify({ for: "read back" });
+
 /**
  * Asks for a check of the next `limit` members that may be out there. Their tasks become checks; what was being made or taken away keeps
  * its task, which waits for the end of the reading.
@@ -35,22 +38,31 @@ export async function askNextChecks(db: Database, after: NodeId | null, limit: n
       select id, project_id, cluster_id, lane, status from muster.node
        where id > ${after ?? "00000000-0000-0000-0000-000000000000"}::uuid order by id limit ${limit}),
     asked as (
-      insert into muster.task (node_id, project_id, cluster_id, lane, kind, due_at)
-      select id, project_id, cluster_id, lane, ${taskKindCodes.CHECK}, clock_timestamp() from next where status = any(${running}::smallint[])
-      on conflict (node_id) do update set kind = excluded.kind, due_at = excluded.due_at, begun_by = 0, attempt = 0, params = null),
+      insert into muster.task (node_id, project_id, cluster_id, lane, kind, due_at, params)
+      select id, project_id, cluster_id, lane, ${taskKindCodes.CHECK}, clock_timestamp(), ${readBackParams}::jsonb from next where status = any(${running}::smallint[])
+      on conflict (node_id) do update set kind = excluded.kind, due_at = excluded.due_at, begun_by = 0, attempt = 0, params = excluded.params),
     cursor as (
       update muster.installation set read_back_after = coalesce((select max(id::text)::uuid from next), read_back_after))
     select count(*) as reached from next`.execute(db);
   return Number(rows[0]?.reached ?? 0n);
 }
 
-/** True while a check that is due or begun is left. Read only while something is being read back. */
-export async function checksLeft(db: Database): Promise<boolean> {
+/**
+ * True while one of the checks that were asked for is left, apart from those of hosts that were not heard since the incarnation began: their members
+ * are UNKNOWN, and nothing is made in their stead. Walks all tasks, and only while something is being read back.
+ * @param patienceMs how long after its beginning hosts are waited for that come back later than the database
+ */
+export async function checksLeft(db: Database, patienceMs: number): Promise<boolean> {
   const { rows } = await sql<{ left: boolean }>`
     /* readback.left */
-    select exists (select 1 from muster.task where kind = ${taskKindCodes.CHECK} and (begun_by <> 0 or due_at <= clock_timestamp())) as left`.execute(
-    db,
-  );
+    select exists (
+      select from muster.ledger g
+       cross join muster.task t
+        join muster.lane l on l.id = t.lane
+        left join muster.host h on h.id = l.host_id
+       where t.kind = ${taskKindCodes.CHECK} and t.params = ${readBackParams}::jsonb
+         and (h.id is null or h.seen_at >= g.incarnation_since
+              or clock_timestamp() < g.incarnation_since + make_interval(secs => ${patienceMs}::float8 / 1000))) as left`.execute(db);
   return rows[0]?.left ?? false;
 }
 

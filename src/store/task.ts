@@ -174,6 +174,15 @@ export async function beginTasks(
   return new Set(rows.map((row) => row.node_id));
 }
 
+/** Puts off tasks that nobody has begun: whoever owns their lanes cannot carry them out, and they must not be read again and again. */
+export async function postponeTasks(db: Database, ids: readonly NodeId[], ms: number): Promise<void> {
+  if (ids.length === 0) return;
+  await sql`
+    /* task.postpone */
+    update muster.task set due_at = clock_timestamp() + make_interval(secs => ${ms}::float8 / 1000)
+     where node_id = any(${[...ids].sort()}::uuid[]) and begun_by = 0`.execute(db);
+}
+
 /** How long until the next task of these lanes is due, ms; null: none is. */
 export async function nextTaskMs(db: Database, lanes: readonly number[]): Promise<number | null> {
   const { rows } = await sql<{ ms: string | null }>`

@@ -18,6 +18,8 @@ export interface ReadBack {
 }
 
 const lookMs = 1_000;
+/** Hosts that are away for longer are not waited for, ms. */
+const patienceMs = 10_000;
 const window = 2_500;
 
 export function startReadBack(deps: {
@@ -47,7 +49,7 @@ export function startReadBack(deps: {
       store.wake.work();
       return 0;
     }
-    if (await checksLeft(store.db)) return lookMs / 10;
+    if (await checksLeft(store.db, patienceMs)) return lookMs / 4;
     await endReadBack(store.db, state.incarnation);
     logger.warn({ incarnation: state.incarnation }, "every member has been read back");
     return 0;
