@@ -242,6 +242,7 @@ create table muster.node_crash (
   node_id uuid not null,
   crashes integer not null,
   last_at timestamp with time zone not null,
+  proven boolean not null default false,
   constraint node_crash_pkey PRIMARY KEY (node_id)
 ) with (fillfactor=70);
 
@@ -326,6 +327,7 @@ create table muster.task (
 ) with (fillfactor=50, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=1000, autovacuum_vacuum_cost_delay=0);
 CREATE INDEX task_cluster ON muster.task USING btree (cluster_id, kind, node_id);
 CREATE INDEX task_lane ON muster.task USING btree (lane, due_at);
+CREATE INDEX task_noted ON muster.task USING btree (cluster_id, kind) WHERE (params IS NOT NULL);
 
 create table muster.token (
   id uuid not null,

@@ -53,7 +53,7 @@ export async function checkCluster(context: CommandContext, input: CheckClusterI
 export async function recoverCluster(context: CommandContext, input: RecoverClusterInput): Promise<Result<ClusterAction>> {
   const issues = paramsIssues(input.params, context.limits);
   return mutate(context, { name: "recoverCluster", needs: "MEMBER", input, issues, revive: reviveClusterAction }, async (work) => {
-    const operation = remedyOperation(input.operation, ["restart"]);
+    const operation = remedyOperation(input.operation, ["restart", "replace"]);
     if (!operation.ok) return operation;
     const locked = await lockNamedCluster(work, context, input);
     if (!locked.ok) return locked;

@@ -28,7 +28,7 @@ export async function heal(
   const treated = sick.map((node) => ({
     node,
     actionId: brandId("action", entropy.uuid()),
-    remedy: nextRemedy({ rung: byId.get(node.id)?.rung ?? 0, everRan: node.startedAt !== null, protected: byId.get(node.id)?.protected ?? false }),
+    remedy: nextRemedy({ rung: byId.get(node.id)?.rung ?? 0, protected: byId.get(node.id)?.protected ?? false }),
   }));
   await insertActions(
     tx,

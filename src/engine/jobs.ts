@@ -5,12 +5,14 @@
 import { type OpenAction, supersedeNodeActions } from "../store/action-write.ts";
 import type { PlannedCluster } from "../store/cluster-plan.ts";
 import { type JobCursor, nextJobMembers, saveJobCursor } from "../store/job.ts";
-import { lockNodes, saveNodes } from "../store/node-write.ts";
-import { setTasks } from "../store/task.ts";
+import { lockNodes, type NodeState, saveNodes } from "../store/node-write.ts";
+import { setTasks, wantNodesDeleted } from "../store/task.ts";
 import type { Tx } from "../store/transaction.ts";
 
-/** Members a job reaches in one window. */
-const window = 2_500;
+/** Members a job reaches in one window; so many of its steps may be laid and not over. */
+export const jobWindow = 2_500;
+/** Told apart from the checks that come by themselves. */
+const ofJob = { for: "job" } as const;
 
 export function isJob(action: Pick<OpenAction, "kind">): boolean {
   return action.kind === "CLUSTER_CHECK" || action.kind === "CLUSTER_RECOVER";
@@ -20,28 +22,39 @@ export function isJob(action: Pick<OpenAction, "kind">): boolean {
 export async function spreadJob(tx: Tx, now: Date, cluster: PlannedCluster, action: OpenAction, cursor: JobCursor): Promise<void> {
   if (cursor.done) return;
   const sickOnly = action.kind === "CLUSTER_RECOVER";
-  const ids = await nextJobMembers(tx.db, cluster.id, cursor.after, window, sickOnly);
+  const ids = await nextJobMembers(tx.db, cluster.id, cursor.after, jobWindow, sickOnly);
   const nodes = await lockNodes(tx.db, ids);
   if (sickOnly) {
     const sick = nodes.filter((node) => node.status === "ERROR");
-    await supersedeNodeActions(tx, now, sick, action.id);
-    await saveNodes(
-      tx,
-      now,
-      sick.map((node) => ({ node, patch: { status: "RECOVERING" as const, actionId: null } })),
-    );
-    await setTasks(
-      tx.db,
-      sick.map((node) => ({ node, kind: "RECOVER", dueAt: now, params: { stage: "close" } })),
-    );
+    if (action.replaces) await replace(tx, now, cluster, sick);
+    else await restart(tx, now, action, sick);
   } else {
     const running = nodes.filter(
       (node) => node.status === "ACTIVE" || node.status === "WARNING" || node.status === "ERROR" || node.status === "SUSPENDED",
     );
     await setTasks(
       tx.db,
-      running.map((node) => ({ node, kind: "CHECK", dueAt: now })),
+      running.map((node) => ({ node, kind: "CHECK", dueAt: now, params: ofJob })),
     );
   }
-  await saveJobCursor(tx.db, action.id, { after: ids.at(-1) ?? cursor.after, done: ids.length < window });
+  await saveJobCursor(tx.db, action.id, { after: ids.at(-1) ?? cursor.after, done: ids.length < jobWindow });
+}
+
+async function restart(tx: Tx, now: Date, action: OpenAction, sick: readonly NodeState[]): Promise<void> {
+  await supersedeNodeActions(tx, now, sick, action.id);
+  await saveNodes(
+    tx,
+    now,
+    sick.map((node) => ({ node, patch: { status: "RECOVERING" as const, actionId: null } })),
+  );
+  await setTasks(
+    tx.db,
+    sick.map((node) => ({ node, kind: "RECOVER", dueAt: now, params: { stage: "close" } })),
+  );
+}
+
+/** They go, and the next pass makes others: the job is over when the cluster has settled again. */
+async function replace(tx: Tx, now: Date, cluster: PlannedCluster, sick: readonly NodeState[]): Promise<void> {
+  await wantNodesDeleted(tx, now, sick);
+  tx.count(cluster.id, "recovered_total", sick.length);
 }

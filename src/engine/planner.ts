@@ -8,7 +8,6 @@ import type { Logger } from "../core/runtime.ts";
 import { listOpenActions, type OpenAction, progressOf } from "../store/action-write.ts";
 import { countJobs, type PlannedCluster, readPlannedCluster, StalePlan } from "../store/cluster-plan.ts";
 import { type Counts, noCounts, readCounts } from "../store/count.ts";
-import type { Database } from "../store/database.ts";
 import { type DueCluster, nextDueMs, settleDue, takeDue } from "../store/due.ts";
 import { isAbsence, isConflict, isTimeout, violatedUnique } from "../store/failure.ts";
 import { readJobCursors } from "../store/job.ts";
@@ -17,7 +16,7 @@ import { summarizePatients } from "../store/notable.ts";
 import { readClock, type Store } from "../store/transaction.ts";
 import { liveHosts } from "../store/worker.ts";
 import { type Applied, applyPlan, windowRows } from "./apply-plan.ts";
-import { isJob } from "./jobs.ts";
+import { isJob, jobWindow } from "./jobs.ts";
 import type { LaneBook } from "./lane-book.ts";
 import { type Loop, startLoop } from "./loop.ts";
 import type { Host } from "./new-members.ts";
@@ -102,7 +101,10 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
     db,
     jobs.map((job) => job.id),
   );
-  const spreading = jobs.filter((job) => cursors.get(job.id)?.done !== true);
+  const unspread = jobs.filter((job) => cursors.get(job.id)?.done !== true);
+  const laid = jobs.length === 0 ? { check: 0, recover: 0 } : await countJobs(db, id);
+  // A window opens only as outcomes return; each of them has the cluster planned again.
+  const spreading = laid.check + laid.recover < jobWindow ? unspread : [];
   const rate = nextRate(rates.get(id), counts, store.runtime.clock.monotonicMs());
   const hosts = await placement(deps, cluster);
   const plan = planCluster<ActionId>(
@@ -120,7 +122,7 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
         begun: action.status === "RUNNING",
         timeoutAtMs: action.timeoutAt?.getTime() ?? null,
       })),
-      jobsLeft: await jobsLeft(db, id, jobs, spreading),
+      jobsLeft: jobsLeft(laid, unspread),
       window: Math.min(windowSize(rate.perSecond), 20_000),
       placeable: hosts === null || hosts.length > 0,
       held: deps.held(),
@@ -154,15 +156,13 @@ async function placement(deps: PlannerDeps, cluster: PlannedCluster): Promise<re
   return profile.driver.hostBound ? liveHosts(deps.store.db, profile.driver.type) : null;
 }
 
+interface JobSteps {
+  readonly check: number;
+  readonly recover: number;
+}
+
 /** What jobs still wait for; one that has not reached all members counts as one more. */
-async function jobsLeft(
-  db: Database,
-  id: ClusterId,
-  jobs: readonly OpenAction[],
-  spreading: readonly OpenAction[],
-): Promise<{ check: number; recover: number }> {
-  if (jobs.length === 0) return { check: 0, recover: 0 };
-  const left = await countJobs(db, id);
-  const more = (kind: OpenAction["kind"]): number => spreading.filter((job) => job.kind === kind).length;
-  return { check: left.check + more("CLUSTER_CHECK"), recover: left.recover + more("CLUSTER_RECOVER") };
+function jobsLeft(laid: JobSteps, unspread: readonly OpenAction[]): JobSteps {
+  const more = (kind: OpenAction["kind"]): number => unspread.filter((job) => job.kind === kind).length;
+  return { check: laid.check + more("CLUSTER_CHECK"), recover: laid.recover + more("CLUSTER_RECOVER") };
 }

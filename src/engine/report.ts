@@ -6,7 +6,7 @@ import { type HealthStatus, type HealthSubject, judgeHealth, type Signal, type S
 import type { JsonObject } from "../core/json.ts";
 import { safeText } from "../core/json.ts";
 import { type NodeEvent, type NodeStatus, nodeTransition, type TaskKind } from "../core/node.ts";
-import { crashesInARow, remedyDelayMs } from "../core/plan/ladder.ts";
+import { type Deaths, oneMoreDeath, remedyDelayMs, rungOf } from "../core/plan/ladder.ts";
 import { afterFailure, retryRules } from "../core/retry.ts";
 import type { DriverError, Inspection, Made, Observation, ProbePlan } from "../drivers/driver.ts";
 import type { CountField } from "../store/count.ts";
@@ -22,7 +22,7 @@ export type TaskReport =
 /** What the outbox knows of a node besides its row. */
 export interface Memory {
   readonly signals: Signals;
-  readonly crashes: { readonly crashes: number; readonly lastAtMs: number } | null;
+  readonly crashes: (Deaths & { readonly lastAtMs: number }) | null;
   /** Whether its death, if it is in ERROR, is a fact or a probe's word. */
   readonly certain: boolean;
 }
@@ -51,7 +51,7 @@ export interface Decision {
   /** Signals as they are from now on; null: unchanged. */
   readonly signals: Signals | null;
   /** Deaths in a row, with this one; null: it did not die. */
-  readonly crashes: number | null;
+  readonly crashes: Deaths | null;
   /** Signals whose status changed, for the ledger. */
   readonly changedSignals: readonly { readonly subject: HealthSubject; readonly from: HealthStatus; readonly to: Signal }[];
 }
@@ -247,9 +247,9 @@ function decideUnreachable(node: NodeState, kind: TaskKind, reason: string, dueA
 /** Gives a node to the ladder: what it was being made for has failed, and its remedy comes after a pause. */
 function setAside(status: NodeStatus, reason: string, memory: Memory, ground: Ground): Decision {
   const { now, fraction } = ground;
-  const crashes = crashesInARow(memory.crashes, now.getTime());
+  const crashes = oneMoreDeath(memory.crashes, null, now.getTime());
   // One more than deaths: what could not even be made is not tried again at once.
-  const remedy = { at: later(now, remedyDelayMs(crashes + 1, fraction)), certain: true, rung: crashes - 1 };
+  const remedy = { at: later(now, remedyDelayMs(crashes.crashes + 1, fraction)), certain: true, rung: rungOf(crashes) };
   return {
     ...nothing,
     patch: { status, statusReason: reason, actionId: null, remedy },
@@ -291,7 +291,8 @@ export function decideObservation(node: NodeState, seen: Observation, memory: Me
   if (verdict.status === "UNHEALTHY" && working.has(node.status)) {
     const status = nodeTransition(node.status, "vanished");
     if (status === null || status === "GONE") return { ...common, patch: health };
-    const crashes = crashesInARow(memory.crashes, now.getTime());
+    const life = { healthy: node.health === "HEALTHY", beganAtMs: node.startedAt.getTime() };
+    const crashes = oneMoreDeath(memory.crashes, life, now.getTime());
     const reason = safeText(verdict.message ?? verdict.reason);
     return {
       ...common,
@@ -300,7 +301,7 @@ export function decideObservation(node: NodeState, seen: Observation, memory: Me
         status,
         statusReason: reason,
         actionId: null,
-        remedy: { at: later(now, remedyDelayMs(crashes, fraction)), certain, rung: crashes - 1 },
+        remedy: { at: later(now, remedyDelayMs(crashes.crashes, fraction)), certain, rung: rungOf(crashes) },
       },
       task: "drop",
       // Whatever was being done to it has met its death.
@@ -310,7 +311,7 @@ export function decideObservation(node: NodeState, seen: Observation, memory: Me
   }
   if (certain && node.status === "ERROR" && !memory.certain) {
     // What was a probe's word is a fact by now: nothing keeps its remedy back any more.
-    const rung = Math.max(0, (memory.crashes?.crashes ?? 1) - 1);
+    const rung = memory.crashes === null ? 0 : rungOf(memory.crashes);
     return { ...common, patch: { ...health, statusReason: safeText(verdict.message ?? verdict.reason), remedy: { at: now, certain, rung } } };
   }
   if (verdict.status === "HEALTHY" && node.status === "ERROR" && !memory.certain) {

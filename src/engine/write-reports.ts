@@ -149,7 +149,7 @@ async function writeMemory(tx: Tx, now: Date, decided: readonly Decided[], store
   await saveCrashes(
     tx.db,
     now,
-    decided.flatMap(({ node, decision }) => (decision.crashes === null ? [] : [{ id: node.id, crashes: decision.crashes }])),
+    decided.flatMap(({ node, decision }) => (decision.crashes === null ? [] : [{ id: node.id, ...decision.crashes }])),
   );
   await startProbes(
     tx.db,

@@ -177,6 +177,8 @@ export interface OpenAction {
   readonly goal: number;
   readonly failedBase: number;
   readonly timeoutAt: Date | null;
+  /** A recovery by replacement. */
+  readonly replaces: boolean;
 }
 
 /** The unfinished actions on a cluster as a whole, oldest first, at most `limit`. */
@@ -191,9 +193,10 @@ export async function listOpenActions(db: Database, clusterId: ClusterId, limit:
     goal: bigint;
     failed_base: bigint;
     timeout_at: Date | null;
+    replaces: boolean;
   }>`
     /* action.open */
-    select id, kind, status, generation, total, counter, goal, failed_base, timeout_at from muster.action
+    select id, kind, status, generation, total, counter, goal, failed_base, timeout_at, coalesce(inputs ->> 'operation' = 'replace', false) as replaces from muster.action
      where cluster_id = ${clusterId} and finished_at is null and node_id is null order by id limit ${limit}`.execute(db);
   return rows.map((row) => ({
     id: row.id,
@@ -205,6 +208,7 @@ export async function listOpenActions(db: Database, clusterId: ClusterId, limit:
     goal: Number(row.goal),
     failedBase: Number(row.failed_base),
     timeoutAt: row.timeout_at,
+    replaces: row.replaces,
   }));
 }
 

@@ -128,14 +128,15 @@ export async function deleteClusterRows(db: Database, id: ClusterId): Promise<vo
     delete from muster.cluster_count where cluster_id = ${id}`.execute(db);
 }
 
-/** Check and recover tasks of a cluster that are under way or due: what its jobs still wait for. Counted up to 10,000. */
+/** Steps of a cluster's jobs that are laid and not over: checks that a job asked for, and recoveries. Counted up to 10,000. */
 export async function countJobs(db: Database, id: ClusterId): Promise<{ readonly check: number; readonly recover: number }> {
   const { rows } = await sql<{ check: bigint; recover: bigint }>`
     /* plan.jobs */
     select count(*) filter (where kind = ${taskKindCodes.CHECK}) as "check", count(*) filter (where kind = ${taskKindCodes.RECOVER}) as recover
       from (select kind from muster.task
-             where cluster_id = ${id} and kind = any(${[taskKindCodes.CHECK, taskKindCodes.RECOVER]}::smallint[])
-               and (begun_by <> 0 or attempt > 0 or due_at <= clock_timestamp()) limit 10000) t`.execute(db);
+             where cluster_id = ${id} and kind = any(${[taskKindCodes.CHECK, taskKindCodes.RECOVER]}::smallint[]) and params is not null limit 10000) t`.execute(
+    db,
+  );
   const [row] = rows;
   return { check: Number(row?.check ?? 0), recover: Number(row?.recover ?? 0) };
 }

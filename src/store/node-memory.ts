@@ -2,11 +2,12 @@
 import { sql } from "kysely";
 import type { Signals } from "../core/health.ts";
 import type { NodeId } from "../core/ids.ts";
+import type { Deaths } from "../core/plan/ladder.ts";
 import type { Database } from "./database.ts";
 
 export interface NodeMemory {
   readonly signals: Signals;
-  readonly crashes: { readonly crashes: number; readonly lastAtMs: number } | null;
+  readonly crashes: (Deaths & { readonly lastAtMs: number }) | null;
   readonly certain: boolean;
 }
 
@@ -15,9 +16,16 @@ export const noMemory: NodeMemory = { signals: {}, crashes: null, certain: true 
 /** Reads it for locked nodes. */
 export async function readMemory(db: Database, ids: readonly NodeId[]): Promise<Map<NodeId, NodeMemory>> {
   if (ids.length === 0) return new Map();
-  const { rows } = await sql<{ id: NodeId; signals: Signals | null; crashes: number | null; last_at: Date | null; certain: boolean | null }>`
+  const { rows } = await sql<{
+    id: NodeId;
+    signals: Signals | null;
+    crashes: number | null;
+    proven: boolean | null;
+    last_at: Date | null;
+    certain: boolean | null;
+  }>`
     /* memory.read */
-    select d.id, h.signals, c.crashes, c.last_at, o.certain
+    select d.id, h.signals, c.crashes, c.proven, c.last_at, o.certain
       from unnest(${ids}::uuid[]) as d(id)
       left join muster.node_health h on h.node_id = d.id and h.node_id = any(${ids}::uuid[])
       left join muster.node_crash c on c.node_id = d.id and c.node_id = any(${ids}::uuid[])
@@ -27,7 +35,10 @@ export async function readMemory(db: Database, ids: readonly NodeId[]): Promise<
       row.id,
       {
         signals: row.signals ?? {},
-        crashes: row.crashes === null || row.last_at === null ? null : { crashes: row.crashes, lastAtMs: row.last_at.getTime() },
+        crashes:
+          row.crashes === null || row.last_at === null
+            ? null
+            : { crashes: row.crashes, proven: row.proven ?? false, lastAtMs: row.last_at.getTime() },
         certain: row.certain ?? true,
       },
     ]),
@@ -59,13 +70,14 @@ export async function saveSignals(
 }
 
 /** Saves how often members have died in a row. */
-export async function saveCrashes(db: Database, now: Date, rows: readonly { readonly id: NodeId; readonly crashes: number }[]): Promise<void> {
+export async function saveCrashes(db: Database, now: Date, rows: readonly ({ readonly id: NodeId } & Deaths)[]): Promise<void> {
   if (rows.length === 0) return;
   await sql`
     /* memory.crashes */
-    insert into muster.node_crash (node_id, crashes, last_at)
-    select d.id, d.crashes, ${now}::timestamptz from unnest(${rows.map((r) => r.id)}::uuid[], ${rows.map((r) => r.crashes)}::int[]) as d(id, crashes)
-    on conflict (node_id) do update set crashes = excluded.crashes, last_at = excluded.last_at`.execute(db);
+    insert into muster.node_crash (node_id, crashes, proven, last_at)
+    select d.id, d.crashes, d.proven, ${now}::timestamptz
+      from unnest(${rows.map((r) => r.id)}::uuid[], ${rows.map((r) => r.crashes)}::int[], ${rows.map((r) => r.proven)}::boolean[]) as d(id, crashes, proven)
+    on conflict (node_id) do update set crashes = excluded.crashes, proven = excluded.proven, last_at = excluded.last_at`.execute(db);
 }
 
 /** Starts probing nodes: each at its own phase of the interval, so that a thousand made together are not probed together. */

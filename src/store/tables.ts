@@ -157,7 +157,7 @@ export interface Tables {
   };
   "muster.probe": { node_id: NodeId; lane: number; interval_ms: number; phase_ms: number };
   "muster.node_health": { node_id: NodeId; reason: string; message: string | null; since: Stamp; signals: JsonColumn<JsonObject> };
-  "muster.node_crash": { node_id: NodeId; crashes: number; last_at: Stamp };
+  "muster.node_crash": { node_id: NodeId; crashes: number; proven: Generated<boolean>; last_at: Stamp };
   "muster.tombstone": {
     node_id: NodeId;
     project_id: ProjectId;

@@ -79,7 +79,7 @@ const anySignals: fc.Arbitrary<Signals> = fc
   .map((signals) => ({ ...signals }));
 export const anyMemory: fc.Arbitrary<Memory> = fc.record({
   signals: anySignals,
-  crashes: fc.option(fc.record({ crashes: fc.integer({ min: 1, max: 20 }), lastAtMs: fc.constant(now.getTime() - 1_000) })),
+  crashes: fc.option(fc.record({ crashes: fc.integer({ min: 1, max: 20 }), proven: fc.boolean(), lastAtMs: fc.constant(now.getTime() - 1_000) })),
   certain: fc.boolean(),
 });
 export const anyGround: fc.Arbitrary<Ground> = fc.record({

@@ -2,6 +2,7 @@
 import { createServer, type Server } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { deleteCluster } from "../../src/commands/cluster.ts";
+import { recoverCluster } from "../../src/commands/cluster-job.ts";
 import { checkClusterNode } from "../../src/commands/node-job.ts";
 import { type ClusterId, encodeId } from "../../src/core/ids.ts";
 import type { ProbePlan } from "../../src/drivers/driver.ts";
@@ -57,6 +58,37 @@ describe("members that cannot be made", () => {
     // Made possible after all: the ladder's next try succeeds, nobody has to ask.
     hand.open("create");
     await allActive(clusterId, 3);
+    await end(clusterId, id);
+  });
+
+  test("recovered by replacement → they go, others are made, and the action ends when the cluster has settled", async () => {
+    const hand = handDriver();
+    hand.open("create", { class: "permanent", code: "NO_SUCH_IMAGE", message: "there is no such image" });
+    world = await startWorld({ workers: 1, drivers: [hand.driver] });
+    const { db } = world.database;
+    const { clusterId, id } = await simCluster(world, { name: "replaced", type: "hand", desiredCapacity: 3 });
+    await world.until("all are in ERROR", async () => {
+      const all = await members(db, clusterId);
+      // The ladder is not to be faster than the person.
+      await db
+        .updateTable("muster.notable")
+        .set({ remedy_at: new Date(Date.now() + 3_600_000) })
+        .execute();
+      return all.length === 3 && all.every((member) => member.status === "ERROR");
+    });
+    const former = new Set((await members(db, clusterId)).map((member) => member.id));
+    const { actionId } = must(await recoverCluster(world.context(), { cluster: { id }, operation: "replace" }));
+    await world.until("all are going", async () => (await members(db, clusterId)).filter((member) => member.status === "DELETING").length === 3);
+    expect((await actionFacts(db, actionId)).status).toBe("RUNNING");
+    hand.open("create");
+    hand.open("delete");
+    await allActive(clusterId, 3);
+    const ended = await world.until("it ended", async () => {
+      const facts = await actionFacts(db, actionId);
+      return facts.status !== "RUNNING" && facts;
+    });
+    expect(ended).toMatchObject({ status: "SUCCEEDED", total: 3, done: 3, failed: 0 });
+    expect((await members(db, clusterId)).some((member) => former.has(member.id))).toBe(false);
     await end(clusterId, id);
   });
 

@@ -157,7 +157,7 @@ describe("a task's report", () => {
       task: "drop",
       action: { event: "failed" },
       totals: ["failed_total"],
-      crashes: 1,
+      crashes: { crashes: 1, proven: false },
     });
     expect(decision.patch?.remedy?.at?.getTime()).toBeGreaterThan(now.getTime());
   });
@@ -294,10 +294,15 @@ describe("an observation", () => {
     const first = decideObservation(plainNode, death, blank, plainGround);
     expect(first).toMatchObject({
       patch: { status: "ERROR", health: "UNHEALTHY", healthReason: "DEAD", statusReason: "exit code 9", remedy: { at: now, certain: true, rung: 0 } },
-      crashes: 1,
+      crashes: { crashes: 1, proven: true },
     });
-    const second = decideObservation(plainNode, death, { ...blank, crashes: { crashes: 1, lastAtMs: now.getTime() - 5_000 } }, plainGround);
-    expect(second).toMatchObject({ crashes: 2, patch: { remedy: { rung: 1 } } });
+    const second = decideObservation(
+      plainNode,
+      death,
+      { ...blank, crashes: { crashes: 1, proven: true, lastAtMs: now.getTime() - 5_000 } },
+      plainGround,
+    );
+    expect(second).toMatchObject({ crashes: { crashes: 2, proven: true }, patch: { remedy: { rung: 1 } } });
     expect(second.patch?.remedy?.at?.getTime()).toBeGreaterThan(now.getTime());
   });
 
@@ -319,7 +324,7 @@ describe("an observation", () => {
     const decision = decideObservation(
       { ...plainNode, status: "ERROR", health: "UNHEALTHY" },
       death,
-      { ...blank, certain: false, crashes: { crashes: 3, lastAtMs: now.getTime() } },
+      { ...blank, certain: false, crashes: { crashes: 3, proven: true, lastAtMs: now.getTime() } },
       plainGround,
     );
     expect(decision.patch).toMatchObject({ remedy: { at: now, certain: true, rung: 2 } });

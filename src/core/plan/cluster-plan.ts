@@ -36,6 +36,8 @@ export interface OpenActionFacts<Id> {
   readonly done: number;
   readonly failed: number;
   readonly timeoutAtMs: number | null;
+  /** A recovery by replacement: over when what took their places is there. */
+  readonly replaces: boolean;
 }
 
 export interface Observed<Id> {
@@ -187,7 +189,7 @@ function endOfAction<Id>(
   const over = ((): boolean => {
     if (action.kind === "CLUSTER_DELETE") return forget;
     if (action.kind === "CLUSTER_CHECK") return action.begun && observed.jobsLeft.check === 0;
-    if (action.kind === "CLUSTER_RECOVER") return action.begun && observed.jobsLeft.recover === 0;
+    if (action.kind === "CLUSTER_RECOVER") return action.begun && observed.jobsLeft.recover === 0 && (settled || !action.replaces);
     if (actionFacets[action.kind] === "SIZE") return reached || (settled && action.generation <= wanted.generation);
     return reached;
   })();

@@ -29,6 +29,7 @@ interface Action {
   readonly failedBase: number;
   readonly timeoutAtMs: number | null;
   spread: boolean;
+  readonly replaces: boolean;
   status: ActionStatus;
   done: number;
   failed: number;
@@ -121,6 +122,7 @@ export class ClusterModel {
       failedBase: this.totals.failed,
       timeoutAtMs,
       spread: false,
+      replaces: false,
       status: total === 0 && kind !== "CLUSTER_DELETE" ? "SUCCEEDED" : "PENDING",
       done: 0,
       failed: 0,
