@@ -15,7 +15,7 @@ import { beatSql, HostTaken, listPeers, registerWorker, removeWorker, workerLock
 import type { LaneBook } from "./lane-book.ts";
 import { reconcileLanes, shareLanes } from "./lane-share.ts";
 import { type Loop, startLoop } from "./loop.ts";
-import { judgePeers, verdictOn } from "./maintenance/judge.ts";
+import { judgePeers, verdictOn } from "./maintenance/peer-judge.ts";
 
 export interface MembershipDeps {
   readonly store: Store;

@@ -7,7 +7,7 @@ import type { Runtime } from "../../core/runtime.ts";
 import type { ProbePlan } from "../../drivers/driver.ts";
 import type { ProbedNode } from "../../store/probe.ts";
 import type { Outbox } from "../outbox.ts";
-import type { ProbeResult } from "./probe.ts";
+import type { ProbeResult } from "./probe-call.ts";
 
 export interface ProbeVerdicts {
   /** Members of which a streak is kept. */

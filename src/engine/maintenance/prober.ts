@@ -11,7 +11,7 @@ import type { LaneBook } from "../lane-book.ts";
 import { type Loop, startLoop } from "../loop.ts";
 import type { Outbox } from "../outbox.ts";
 import type { KnownProfile, SpecCache } from "../specs.ts";
-import { type ProbeResult, probeHttp, probeTcp } from "./probe.ts";
+import { type ProbeResult, probeHttp, probeTcp } from "./probe-call.ts";
 import { createProbeVerdicts, type ProbeVerdicts } from "./probe-verdict.ts";
 
 export interface Prober {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { judgeRules, verdictOn } from "../../src/engine/maintenance/judge.ts";
+import { judgeRules, verdictOn } from "../../src/engine/maintenance/peer-judge.ts";
 
 describe("verdict on a silent worker", () => {
   const { deadAfterMs, frozenAfterMs } = judgeRules;
