@@ -1,6 +1,8 @@
 /** Names of objects, and the format members' names are made from. */
 import type { InputIssue } from "./errors.ts";
 
+/** As long as a name may be. */
+const longest = 128;
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
 /** What is wrong with a name, as issues at `path`. */
@@ -9,11 +11,14 @@ export function nameIssues(name: string, path: readonly string[]): InputIssue[] 
   const message =
     name.length === 0
       ? "must not be empty"
-      : name.length > 128
-        ? `must not be longer than 128 characters (it has ${name.length})`
+      : name.length > longest
+        ? `must not be longer than ${longest} characters (it has ${name.length})`
         : "must begin with a letter or digit and hold only letters, digits, '.', '_' and '-'";
   return [{ path, message }];
 }
+
+/** The digits of the highest index there is, 2^31 - 1. */
+const indexDigits = 10;
 
 export const defaultNodeNameFormat = "{cluster}-{index}";
 
@@ -46,28 +51,42 @@ export function nodeNameFormatIssues(format: string, path: readonly string[]): I
   const unique = parts.some((part) => "field" in part && ("length" in part ? part.length >= 8 : part.field === "index"));
   if (!unique) return [{ path, message: "must hold {index}, or {random:n} with n of at least 8, so that names differ" }];
   if (format.length > 100) return [{ path, message: "must not be longer than 100 characters" }];
+  const { fixed, uses } = widths(parts);
+  if (fixed + uses > longest)
+    return [{ path, message: `makes names of ${fixed + uses} characters even where the cluster's name is cut to one; ${longest} are allowed` }];
   const [first] = parts;
   if (first !== undefined && "text" in first && !/^[A-Za-z0-9]/.test(first.text)) return [{ path, message: "must begin with a letter or digit" }];
   return [];
 }
 
+/** How many characters the parts take besides the cluster's name, at most; and how often that stands among them. */
+function widths(parts: readonly Part[]): { readonly fixed: number; readonly uses: number } {
+  let fixed = 0;
+  let uses = 0;
+  for (const part of parts) {
+    if ("text" in part) fixed += part.text.length;
+    else if ("length" in part) fixed += part.length;
+    else if (part.field === "index") fixed += indexDigits;
+    else uses += 1;
+  }
+  return { fixed, uses };
+}
+
 /**
- * A member's name. The format has been checked. Cut to 128 characters at the cluster's name, never at what makes it unique.
+ * A member's name, of at most 128 characters. The format has been checked. Only the cluster's name is cut, and for all its members
+ * alike: cut by how long an index is, `…11` of the first member and of the eleventh could be the same name.
  * @param random lower-case letters and digits, at least as long as the format asks
  */
 export function nodeName(format: string, values: { readonly cluster: string; readonly index: number; readonly random: string }): string {
   const parts = parse(format);
   if (typeof parts === "string") throw new Error(`node name format was not checked: ${parts}`);
-  const render = (cluster: string): string =>
-    parts
-      .map((part) => {
-        if ("text" in part) return part.text;
-        if ("length" in part) return values.random.slice(0, part.length);
-        return part.field === "cluster" ? cluster : String(values.index);
-      })
-      .join("");
-  const whole = render(values.cluster);
-  const uses = parts.filter((part) => "field" in part && part.field === "cluster").length;
-  if (whole.length <= 128 || uses === 0) return whole.slice(0, 128);
-  return render(values.cluster.slice(0, Math.max(1, values.cluster.length - Math.ceil((whole.length - 128) / uses))));
+  const { fixed, uses } = widths(parts);
+  const cluster = values.cluster.slice(0, Math.max(1, Math.floor((longest - fixed) / Math.max(1, uses))));
+  return parts
+    .map((part) => {
+      if ("text" in part) return part.text;
+      if ("length" in part) return values.random.slice(0, part.length);
+      return part.field === "cluster" ? cluster : String(values.index);
+    })
+    .join("");
 }

@@ -61,6 +61,19 @@ describe("formats of members' names", () => {
     );
   });
 
+  test("a format that leaves the cluster's name one character → good, and the rest whole", () => {
+    const format = "{random:32}{random:32}{cluster}{random:32}{random:21}{index}";
+    expect(nodeNameFormatIssues(format, [])).toEqual([]);
+    const random = "abcdefghijklmnopqrstuvwxyz012345";
+    const name = nodeName(format, { cluster: "web".repeat(40), index: 2 ** 31 - 1, random });
+    expect(name).toBe(`${random}${random}w${random}${random.slice(0, 21)}2147483647`);
+  });
+
+  test("a cluster's name that is cut and ends like an index → its members' names differ all the same", () => {
+    const names = [1, 11, 111].map((index) => nodeName("{cluster}{index}", { cluster: "1".repeat(128), index, random: "" }));
+    expect(new Set(names).size).toBe(3);
+  });
+
   test("the default → good", () => {
     expect(nodeNameFormatIssues(defaultNodeNameFormat, [])).toEqual([]);
     expect(nodeName(defaultNodeNameFormat, { cluster: "web", index: 7, random: "" })).toBe("web-7");
@@ -79,6 +92,9 @@ describe("formats of members' names", () => {
     "{cluster}-{random:4}",
     `${"x".repeat(95)}{index}`,
     "{index}\0",
+    "{cluster}{random:32}{random:32}{random:32}{random:32}_",
+    "{random:32}{random:32}{random:32}{random:32}{cluster}",
+    `${"{index}".repeat(12)}${"x".repeat(9)}`,
   ])("%j → refused", (format) => {
     expect(nodeNameFormatIssues(format, ["nodeNameFormat"])).toEqual([{ path: ["nodeNameFormat"], message: expect.any(String) }]);
   });
