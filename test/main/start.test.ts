@@ -8,6 +8,7 @@ import {
   askUntil,
   clearFolder,
   find,
+  killAllIn,
   pidOf,
   runningIn,
   startFolder,
@@ -95,7 +96,7 @@ describe("muster start", () => {
       `mutation { createProfile(input: { name: "kept", type: "sim", spec: {} }) { ... on CreateProfilePayload { profile { name } } ... on Error { message } } }`,
     );
     expect(made.data).toEqual({ createProfile: { profile: { name: "kept" } } });
-    for (const { pid } of runningIn(folder)) process.kill(pid, "SIGKILL");
+    killAllIn(folder);
     await at.muster.exited;
     at = await startMuster(folder);
     expect((await ask(at, `{ profile(by: { name: "kept" }) { name } }`)).data).toEqual({ profile: { name: "kept" } });

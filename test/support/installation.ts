@@ -112,14 +112,21 @@ export function pidOf(folder: string, title: RegExp): number {
   return seen.pid;
 }
 
+/** kill -9 of everything that runs in the folder; some of it ends by itself while the rest is being killed. */
+export function killAllIn(folder: string): void {
+  for (const { pid } of runningIn(folder)) killIfThere(pid);
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+  }
+}
+
 /** Ends whatever is left and removes the folder, and the database where it stands elsewhere. */
 export function clearFolder(folder: string): void {
-  for (const { pid } of runningIn(folder)) {
-    try {
-      process.kill(pid, "SIGKILL");
-    } catch {
-      // It ended meanwhile.
-    }
-  }
+  killAllIn(folder);
   for (const place of [databaseOf(folder), folder]) rmSync(place, { recursive: true, force: true, maxRetries: 5 });
 }
