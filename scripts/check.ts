@@ -42,7 +42,8 @@ function runTests(): { passed: number; failed: number } {
 const results = checks.map((check) => ({ check, ok: npmRun(check) }));
 const tests = runTests();
 const failedChecks = results.filter((result) => !result.ok);
-if (failedChecks.length > 0) console.log(`\nfailed: ${failedChecks.map((result) => result.check).join(", ")}`);
+const failedParts = [...failedChecks.map(({ check }) => check), ...(tests.failed > 0 ? ["test"] : [])];
+if (failedParts.length > 0) console.log(`\nfailed: ${failedParts.join(", ")}`);
 const failed = tests.failed + failedChecks.length;
 console.log(`\n${tests.passed + results.length - failedChecks.length} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
