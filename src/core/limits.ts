@@ -38,7 +38,7 @@ export interface Limits {
   readonly streamBytes: number;
   /** Requests per second of one token, over HTTP and as operations on its WebSockets. */
   readonly tokenRequestsPerSecond: number;
-  /** Failed logins per minute of one address; beyond them it is answered 429 without a look at the token. */
+  /** Failed logins per minute of one address (IPv6: of one /64); beyond them it is answered 429 without a look at the token. */
   readonly failedLoginsPerMinute: number;
 }
 
@@ -72,7 +72,7 @@ const specs = {
   streamEvents: { value: 1_000, least: 10, unit: "events", meaning: "Events that wait for one slow stream." },
   streamBytes: { value: 1_048_576, least: 16_384, unit: "bytes", meaning: "Bytes that wait for one slow stream." },
   tokenRequestsPerSecond: { value: 200, least: 1, unit: "requests/s", meaning: "Requests of one token." },
-  failedLoginsPerMinute: { value: 30, least: 1, unit: "attempts/min", meaning: "Failed logins of one address." },
+  failedLoginsPerMinute: { value: 30, least: 1, unit: "attempts/min", meaning: "Failed logins of one address (IPv6: of one /64)." },
 } as const satisfies Record<LimitName, LimitSpec>;
 
 export interface LimitSetting extends LimitSpec {

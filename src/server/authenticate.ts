@@ -2,8 +2,8 @@
  * Who asks. Today's one `Authenticator` knows API tokens; another (OIDC) would stand beside it behind the same interface.
  *
  * A good token is remembered for half a second, so a page's burst of requests costs one look-up and a revocation is felt within a
- * second. Failed logins are slowed per address: past the allowance they are answered 429, and only tokens that were good not long
- * ago, or one unknown token now and then, are still looked up: one broken script does not lock out its neighbours.
+ * second. Failed logins are slowed per address (IPv6: per /64): past the allowance they are answered 429, and only tokens that were
+ * good not long ago, or one unknown token now and then, are still looked up: one broken script does not lock out its neighbours.
  */
 import type { TokenId } from "../core/ids.ts";
 import type { Limits } from "../core/limits.ts";
@@ -11,6 +11,7 @@ import type { Principal } from "../core/principal.ts";
 import type { Clock } from "../core/runtime.ts";
 import { checkTokenSecret, hashTokenSecret } from "../store/token.ts";
 import { Buckets } from "./bucket.ts";
+import { peerOf } from "./peer.ts";
 
 export type Login =
   | { readonly kind: "known"; readonly principal: Principal }
@@ -63,23 +64,24 @@ export class TokenAuthenticator implements Authenticator {
   }
 
   async authenticate(credentials: string | null, address: string): Promise<Login> {
+    const peer = peerOf(address);
     if (credentials === null || credentials === "")
       return { kind: "refused", message: "A token is needed: send the header Authorization: Bearer muster_…" };
     const secret = /^Bearer +([^\s]+) *$/i.exec(credentials)?.[1];
     // Ours carry a checksum; only a token that the settings name (MUSTER_ADMIN_TOKEN) may have another form.
     if (secret === undefined || (secret.startsWith("muster_") && !checkTokenSecret(secret)))
-      return this.refuse(address, "The token is not one of ours: it was mistyped, cut off or made up.");
+      return this.refuse(peer, "The token is not one of ours: it was mistyped, cut off or made up.");
     const hash = hashTokenSecret(secret);
     const key = hash.toString("base64");
     const known = this.recall(key);
-    if (known === undefined && !this.onceGood.has(key) && this.failures.peek(address) > 0) {
-      const retryAfterMs = this.slowLookups.take(address);
+    if (known === undefined && !this.onceGood.has(key) && this.failures.peek(peer) > 0) {
+      const retryAfterMs = this.slowLookups.take(peer);
       if (retryAfterMs > 0) return { kind: "slowed", retryAfterMs };
     }
     const answer = known === undefined ? await this.lookUp(key, hash) : known;
-    if (answer === null) return this.refuse(address, "The token is unknown.");
+    if (answer === null) return this.refuse(peer, "The token is unknown.");
     if (answer === "expired" || answer === "revoked")
-      return this.refuse(address, `The token has been ${answer === "revoked" ? "revoked" : "given an end, which has passed"}.`);
+      return this.refuse(peer, `The token has been ${answer === "revoked" ? "revoked" : "given an end, which has passed"}.`);
     return { kind: "known", principal: answer };
   }
 
@@ -95,8 +97,8 @@ export class TokenAuthenticator implements Authenticator {
     return good;
   }
 
-  private refuse(address: string, message: string): Login {
-    const retryAfterMs = this.failures.take(address);
+  private refuse(peer: string, message: string): Login {
+    const retryAfterMs = this.failures.take(peer);
     return retryAfterMs === 0 ? { kind: "refused", message } : { kind: "slowed", retryAfterMs };
   }
 
