@@ -7,7 +7,7 @@ import { WebSocket } from "ws";
 export interface ApiClient {
   /** @throws ApiError with what the server says */
   request<Data, Variables extends Record<string, unknown>>(document: TypedDocumentNode<Data, Variables>, variables: Variables): Promise<Data>;
-  /** Ends when the server completes it, or the signal is aborted. @throws ApiError; what was broken off by the network is for the caller to ask again */
+  /** Ends when the server completes it, or the signal is aborted. @throws Refused; ApiError: for the caller to ask again */
   subscribe<Data, Variables extends Record<string, unknown>>(
     document: TypedDocumentNode<Data, Variables>,
     variables: Variables,
@@ -17,13 +17,28 @@ export interface ApiClient {
 }
 
 export class ApiError extends Error {
-  override readonly name = "ApiError";
+  override readonly name: string = "ApiError";
+}
+
+/** What asking again does not change: the token is not good, its role does not reach, the question is wrong. */
+export class Refused extends ApiError {
+  override readonly name = "Refused";
+}
+
+interface Problem {
+  readonly message: string;
+  readonly extensions?: { readonly code?: unknown };
 }
 
 interface Answer {
   readonly data?: unknown;
-  readonly errors?: readonly { readonly message: string }[];
+  readonly errors?: readonly Problem[];
 }
+
+/** Codes of errors that pass by themselves. */
+const passing: ReadonlySet<unknown> = new Set(["RATE_LIMITED", "SLOW_CONSUMER", "UNAVAILABLE", "INTERNAL_SERVER_ERROR"]);
+/** With which a server closes the socket of who may not come in: graphql-transport-ws' Unauthorized and Forbidden. */
+const refusing: ReadonlySet<unknown> = new Set([4401, 4403]);
 
 /** @param url of the server, without a path; @param token an API token */
 export function connect({ url, token }: { readonly url: string; readonly token: string }): ApiClient {
@@ -65,7 +80,7 @@ async function* follow<Data>(results: AsyncIterableIterator<unknown>, signal: Ab
     for await (const result of results) yield read<Data>(result);
   } catch (error) {
     if (signal.aborted) return;
-    throw error instanceof Error ? error : new ApiError(describe(error));
+    throw error instanceof ApiError ? error : errorOf(error);
   } finally {
     signal.removeEventListener("abort", end);
     end();
@@ -76,7 +91,7 @@ async function* follow<Data>(results: AsyncIterableIterator<unknown>, signal: Ab
 function read<Data>(answer: Answer | unknown): Data {
   if (!isAnswer(answer)) throw new ApiError("The server gave no GraphQL answer");
   const [problem] = answer.errors ?? [];
-  if (problem !== undefined) throw new ApiError(problem.message);
+  if (problem !== undefined) throw errorOf([problem]);
   if (!hasData<Data>(answer)) throw new ApiError("The server gave no data");
   return answer.data;
 }
@@ -89,10 +104,20 @@ function hasData<Data>(answer: Answer): answer is Answer & { readonly data: Data
   return answer.data !== null && answer.data !== undefined;
 }
 
-/** graphql-ws throws lists of errors, close events and errors. */
-function describe(error: unknown): string {
-  if (Array.isArray(error)) return error.map((one: unknown) => describe(one)).join("; ");
-  if (typeof error === "object" && error !== null && "message" in error) return String(error.message);
-  if (typeof error === "object" && error !== null && "reason" in error) return `the connection was closed: ${String(error.reason)}`;
-  return String(error);
+/** graphql-ws throws lists of GraphQL errors, close events and errors. */
+function errorOf(thrown: unknown): ApiError {
+  if (isProblems(thrown)) {
+    const message = thrown.map((problem) => problem.message).join("; ");
+    return thrown.every(({ extensions }) => passing.has(extensions?.code)) ? new ApiError(message) : new Refused(message);
+  }
+  if (typeof thrown === "object" && thrown !== null && "code" in thrown && "reason" in thrown) {
+    const reason = String(thrown.reason);
+    if (refusing.has(thrown.code)) return new Refused(reason);
+    return new ApiError(reason === "" ? "the connection broke, or could not be made" : reason);
+  }
+  return new ApiError(thrown instanceof Error ? thrown.message : String(thrown), { cause: thrown });
+}
+
+function isProblems(thrown: unknown): thrown is readonly Problem[] {
+  return Array.isArray(thrown) && thrown.every((one: unknown) => typeof one === "object" && one !== null && "message" in one);
 }

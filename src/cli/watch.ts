@@ -1,6 +1,9 @@
-/** Follows one cluster and the ledger on a display until told to stop. A connection that breaks is made again, from the last cursor. */
+/**
+ * Follows one cluster and the ledger on a display until told to stop. A connection that breaks is made again, from the last cursor; a
+ * refusal ends the watching, since asking again would not change it.
+ */
 import type { Timers } from "../core/runtime.ts";
-import type { ApiClient } from "./client.ts";
+import { type ApiClient, ApiError, Refused } from "./client.ts";
 import type { Display } from "./display.ts";
 import { ClusterLiveDocument, type ClusterLiveSubscription, EventStreamDocument } from "./graphql/generated/graphql.ts";
 import type { ClusterView, MemberView } from "./screen.ts";
@@ -15,25 +18,55 @@ export interface WatchOptions {
   readonly signal: AbortSignal;
   /** Called with each picture of the cluster; null once it is gone. */
   readonly onCluster: (cluster: ClusterView | null) => void;
+  /** Called once when the server goes away, with the reason, and with null once it answers again. */
+  readonly onAway: (reason: string | null) => void;
 }
 
 /** Between two tries to connect, ms. */
 const againMs = 300;
 
-/** Resolves when the signal is aborted, or the cluster is gone. */
+/** Resolves when the signal is aborted, or the cluster is gone. @throws Refused */
 export async function watchCluster(options: WatchOptions): Promise<void> {
-  const gone = new AbortController();
-  const signal = AbortSignal.any([options.signal, gone.signal]);
-  await Promise.all([followCluster(options, signal, gone), followEvents(options, signal)]);
+  const over = new AbortController();
+  const signal = AbortSignal.any([options.signal, over.signal]);
+  const absence = new Absence(options.onAway);
+  // Whichever ends first ends the other: the cluster is gone, or we are refused.
+  const following = [followCluster(options, signal, over, absence), followEvents(options, signal, absence)].map((each) =>
+    each.finally(() => over.abort()),
+  );
+  await Promise.allSettled(following);
+  await Promise.all(following);
+}
+
+/** Whether the server is away. Both streams use one connection, so what one of them meets holds for both. */
+class Absence {
+  private away = false;
+  private readonly tell: WatchOptions["onAway"];
+
+  constructor(tell: WatchOptions["onAway"]) {
+    this.tell = tell;
+  }
+
+  failed(reason: string): void {
+    if (!this.away) this.tell(reason);
+    this.away = true;
+  }
+
+  answered(): void {
+    if (this.away) this.tell(null);
+    this.away = false;
+  }
 }
 
 async function followCluster(
   { client, display, cluster: name, timers, onCluster }: WatchOptions,
   signal: AbortSignal,
   gone: AbortController,
+  absence: Absence,
 ): Promise<void> {
-  await persist(timers, signal, async () => {
+  await persist(timers, signal, absence, async () => {
     for await (const { cluster } of client.subscribe(ClusterLiveDocument, { by: { name } }, signal)) {
+      absence.answered();
       const view = cluster === null ? null : viewOf(cluster);
       if (view !== null) display.cluster(view);
       onCluster(view);
@@ -42,22 +75,26 @@ async function followCluster(
   });
 }
 
-async function followEvents({ client, display, after, timers }: WatchOptions, signal: AbortSignal): Promise<void> {
+async function followEvents({ client, display, after, timers }: WatchOptions, signal: AbortSignal, absence: Absence): Promise<void> {
   let cursor = after;
-  await persist(timers, signal, async () => {
+  await persist(timers, signal, absence, async () => {
     for await (const { events: event } of client.subscribe(EventStreamDocument, { after: cursor, filter: { minLevel: "INFO" } }, signal)) {
+      absence.answered();
       cursor = event.cursor;
       display.event({ at: new Date(event.occurredAt), level: event.level, message: event.message });
     }
   });
 }
 
-async function persist(timers: Timers, signal: AbortSignal, follow: () => Promise<void>): Promise<void> {
+/** Follows again and again. @throws what asking again does not change */
+async function persist(timers: Timers, signal: AbortSignal, absence: Absence, follow: () => Promise<void>): Promise<void> {
   while (!signal.aborted) {
     try {
       await follow();
-    } catch {
-      // The API is being started again, or PostgreSQL is: whatever it was, the next try tells.
+    } catch (error) {
+      // The API is being started again, or PostgreSQL is: the next try tells.
+      if (error instanceof Refused || !(error instanceof ApiError)) throw error;
+      absence.failed(error.message);
     }
     await timers.wait(againMs, signal);
   }

@@ -4,7 +4,7 @@
  */
 import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type ApiClient, ApiError, connect } from "../cli/client.ts";
+import { type ApiClient, ApiError, connect, Refused } from "../cli/client.ts";
 import { type Display, openDisplay } from "../cli/display.ts";
 import { CreateClusterDocument, CreateProfileDocument, DeleteClusterDocument, FeedCursorDocument } from "../cli/graphql/generated/graphql.ts";
 import { refusalIn } from "../cli/refusal.ts";
@@ -107,10 +107,15 @@ async function show({ config, client, runtime, stop, url, token }: Show): Promis
       timers: runtime.timers,
       signal: stop.asked,
       onCluster: (cluster) => suggest(display, cluster),
+      // The log says why, and the next picture follows.
+      onAway: (reason) => display.hint(reason === null ? "" : "The API is away for a moment. Ctrl-C ends everything."),
     });
     // Somebody deleted the cluster by hand: everything else goes on until Ctrl-C.
     if (!stop.asked.aborted) display.hint("The cluster is gone. Ctrl-C ends everything else.");
     await untilAborted(stop.asked);
+  } catch (error) {
+    if (error instanceof Refused) throw new Complaint(`The demo's token is refused: ${error.message}`);
+    throw error;
   } finally {
     display.close();
   }
@@ -176,6 +181,7 @@ async function deleteMembers(client: ApiClient, runtime: Runtime, stop: StopSign
         timers: runtime.timers,
         signal: bounded,
         onCluster: () => undefined,
+        onAway: () => undefined,
       });
     }
   } catch (error) {

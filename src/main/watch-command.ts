@@ -10,7 +10,7 @@ import { readIfThere } from "./private-file.ts";
 import { realRuntime } from "./runtime.ts";
 import { listenForStop } from "./stop-signal.ts";
 
-/** Runs until Ctrl-C, or until the cluster is gone. */
+/** Runs until Ctrl-C, or until the cluster is gone. @throws Complaint also where the token is refused meanwhile */
 export async function runWatch(config: Config, cluster: string): Promise<number> {
   process.title = "muster watch";
   const stop = listenForStop();
@@ -23,9 +23,16 @@ export async function runWatch(config: Config, cluster: string): Promise<number>
     const found = await client.request(ClusterDocument, { by: { name: cluster }, first: 1, lastEvents: 1 });
     if (found.cluster === null) throw new Complaint(`There is no cluster ${cluster}.`);
     const display = openDisplay(process.stdout);
-    display.hint("Ctrl-C ends the watching, and nothing else.");
-    await watchCluster({ client, display, cluster, after, timers: realRuntime().timers, signal: stop.asked, onCluster: () => undefined });
-    display.close();
+    const calm = "Ctrl-C ends the watching, and nothing else.";
+    display.hint(calm);
+    const onAway = (reason: string | null): void =>
+      display.hint(reason === null ? calm : `${url} is away (${reason}); it is asked again until it answers. ${calm}`);
+    const { timers } = realRuntime();
+    try {
+      await watchCluster({ client, display, cluster, after, timers, signal: stop.asked, onCluster: () => undefined, onAway });
+    } finally {
+      display.close();
+    }
     return 0;
   } catch (error) {
     // fetch says of a server that is away that it failed, and why only in the cause.

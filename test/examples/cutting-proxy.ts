@@ -8,7 +8,8 @@ export interface CuttingProxy {
   close(): Promise<void>;
 }
 
-export async function startCuttingProxy(targetPort: number): Promise<CuttingProxy> {
+/** @param port to listen on; 0: any */
+export async function startCuttingProxy(targetPort: number, port = 0): Promise<CuttingProxy> {
   const sockets = new Set<net.Socket>();
   const server = net.createServer((incoming) => {
     const outgoing = net.connect({ host: "127.0.0.1", port: targetPort });
@@ -25,7 +26,7 @@ export async function startCuttingProxy(targetPort: number): Promise<CuttingProx
     }
     incoming.pipe(outgoing).pipe(incoming);
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("the proxy has no port");
   const cut = (): number => {
