@@ -115,7 +115,9 @@ function errorOf(thrown: unknown): ApiError {
     if (refusing.has(thrown.code)) return new Refused(reason);
     return new ApiError(reason === "" ? "the connection broke, or could not be made" : reason);
   }
-  return new ApiError(thrown instanceof Error ? thrown.message : String(thrown), { cause: thrown });
+  // An error, or the event of one.
+  const message = typeof thrown === "object" && thrown !== null && "message" in thrown ? String(thrown.message) : String(thrown);
+  return new ApiError(message, { cause: thrown });
 }
 
 function isProblems(thrown: unknown): thrown is readonly Problem[] {
