@@ -60,7 +60,14 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
   await initialize(place, programs);
   const first = await bringUp(options, place, programs, place.port);
   let up = first;
-  await ensureDatabase(up.session, place.password);
+  try {
+    await ensureDatabase(first.session, place.password);
+  } catch (error) {
+    // Whoever starts us has nothing yet to stop us by.
+    await first.session.close();
+    await stopPostmaster(place, timers, false);
+    throw new Complaint(`Muster's database cannot be made in ${dataOf(place)}: ${sentenceOf(error)}`, { cause: error });
+  }
   let stopping = false;
 
   const watch = async (): Promise<void> => {
@@ -116,7 +123,12 @@ async function bringUp(options: EmbeddedOptions, place: Place, programs: Program
   const running = findPostmaster(place);
   const server = running === null ? await startServer(options, place, programs, lastPort) : await untilReady(place, timers);
   rememberPort(data, server.port);
-  const session = await openSession({ url: connectionUrl("postgres", place.password, server.port, "postgres"), applicationName: "muster start" });
+  const url = connectionUrl("postgres", place.password, server.port, "postgres");
+  const session = await openSession({ url, applicationName: "muster start" }).catch(async (error: unknown) => {
+    // What nobody holds would stay.
+    if (running === null) await stopPostmaster(place, timers, false);
+    throw error;
+  });
   const deadline = performance.now() + unclearMs;
   // An owner that was just killed may leave its connection for a moment.
   while (!(await session.tryLock(singletonSpace, ownerLock))) {

@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   type Answer,
@@ -109,6 +110,25 @@ describe("muster start", () => {
     await until(() => find(folder, /^muster /) === undefined);
     at = await startMuster(folder);
     expect(pidOf(folder, /bin\/postgres /)).toBe(postgres);
+  });
+
+  test("a database that cannot be made → a sentence, 1, and no PostgreSQL is left", async () => {
+    const broken = startFolder();
+    const first = await startMuster(broken);
+    first.muster.kill("SIGKILL");
+    await first.muster.exited;
+    await until(() => find(broken, /^muster /) === undefined);
+    const { port, password }: { port: number; password: string } = JSON.parse(readFileSync(join(broken, ".muster/postgres.json"), "utf8"));
+    const client = new pg.Client({ host: "127.0.0.1", port, user: "postgres", password, database: "postgres" });
+    await client.connect();
+    await client.query("drop database muster with (force)");
+    await client.query("alter role postgres set default_transaction_read_only = on");
+    await client.end();
+    const second = spawnMuster({ args: ["start"], cwd: broken, env: { MUSTER_PORT: "0" } });
+    expect((await second.exited).code).toBe(1);
+    expect(second.output()).toMatch(/muster: Muster's database cannot be made in .*: cannot execute CREATE DATABASE/);
+    expect(runningIn(broken)).toEqual([]);
+    clearFolder(broken);
   });
 
   test("stopped and started → its members lived on and are found again; one that died meanwhile is replaced", async () => {
