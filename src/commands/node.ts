@@ -198,7 +198,8 @@ export async function deleteClusterNode(context: CommandContext, input: DeleteCl
     if (outside.length > 0) return invalidInput(outside);
     const now = await tx.now();
     const inputs = { reduceDesiredCapacity: input.reduceDesiredCapacity, abandon: input.abandon };
-    const actionId = await acceptNodeAction(tx, context, now, node, { kind: "NODE_DELETE", inputs, generation: cluster?.generation ?? null });
+    const generation = cluster === null ? null : cluster.generation + (reduces ? 1 : 0);
+    const actionId = await acceptNodeAction(tx, context, now, node, { kind: "NODE_DELETE", inputs, generation });
     await supersedeNodeAction(tx, now, node, actionId);
     if (reduces) await moveWanted(work, now, cluster, -1, actionId);
     else if (cluster !== null) tx.markDue(cluster.id);

@@ -190,7 +190,8 @@ describe("deleteClusterNode", () => {
     await ended(made.actionId);
     const node = { index: { cluster: { name: "shrink" }, index: 2 } };
     const { nodeId, actionId } = valueOf(await deleteClusterNode(context, { node, reduceDesiredCapacity: true, abandon: false }));
-    expect((await ended(actionId)).status).toBe("SUCCEEDED");
+    // The generation in which it goes, as of every wish.
+    expect(await ended(actionId)).toMatchObject({ status: "SUCCEEDED", generation: 2 });
     await gone(nodeId);
     expect(await clusterNow(context, made.clusterId)).toMatchObject({ desiredCapacity: 1, generation: 2 });
     const last = { index: { cluster: { name: "shrink" }, index: 1 } };
