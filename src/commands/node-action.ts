@@ -46,12 +46,6 @@ export async function endNodeAction(tx: Tx, now: Date, id: ActionId, reason: str
   await stepActions(tx, now, [{ id, event: "succeeded", reason, done: 1 }]);
 }
 
-/** The node's present action gives way to a newer one. */
-export async function supersedeNodeAction(tx: Tx, now: Date, node: NodeState, by: ActionId): Promise<void> {
-  if (node.actionId === null || node.actionId === by) return;
-  await stepActions(tx, now, [{ id: node.actionId, event: "superseded", supersededBy: by, reason: "replaced by a newer wish" }]);
-}
-
 /** The node an input names, locked. Refuses what is going, and members of what is going. */
 export async function lockNamedNode(work: Work, context: CommandContext, by: NodeBy): Promise<Result<NodeState>> {
   const found = await findNamedNode(work, context, by);

@@ -7,6 +7,7 @@ import { refused } from "../core/errors.ts";
 import type { ActionId } from "../core/ids.ts";
 import type { Json } from "../core/json.ts";
 import { nodeTransition, type TaskKind } from "../core/node.ts";
+import { supersedeNodeActions } from "../store/action-write.ts";
 import { readTask } from "../store/node-mark.ts";
 import { type NodeState, saveNodes } from "../store/node-write.ts";
 import { setTasks, wantNodesDeleted } from "../store/task.ts";
@@ -14,7 +15,7 @@ import type { Tx } from "../store/transaction.ts";
 import { paramsIssues, remedyOperation } from "./cluster-job.ts";
 import { type CommandContext, mutate, type NodeAction, reviveNodeAction } from "./command.ts";
 import type { CheckClusterNodeInput, RecoverClusterNodeInput } from "./input.ts";
-import { acceptNodeAction, endNodeAction, lockNamedNode, supersedeNodeAction } from "./node-action.ts";
+import { acceptNodeAction, endNodeAction, lockNamedNode } from "./node-action.ts";
 
 /** Asks the driver about one node. */
 export async function checkClusterNode(context: CommandContext, input: CheckClusterNodeInput): Promise<Result<NodeAction>> {
@@ -57,14 +58,14 @@ export async function recoverClusterNode(context: CommandContext, input: Recover
 }
 
 async function restart(tx: Tx, now: Date, node: NodeState, actionId: ActionId): Promise<void> {
-  await supersedeNodeAction(tx, now, node, actionId);
+  await supersedeNodeActions(tx, now, [node], actionId);
   await saveNodes(tx, now, [{ node: { ...node, actionId }, patch: { status: "RECOVERING", actionId } }]);
   await setTasks(tx.db, [{ node, kind: "RECOVER", dueAt: now, params: { stage: "close" } }]);
 }
 
 /** It goes; the cluster wants as many as before, so another one is made. */
 async function replace(tx: Tx, now: Date, node: NodeState, actionId: ActionId): Promise<void> {
-  await supersedeNodeAction(tx, now, node, actionId);
+  await supersedeNodeActions(tx, now, [node], actionId);
   await wantNodesDeleted(tx, now, [{ ...node, actionId }], actionId);
   if (node.status === "PLANNED") await endNodeAction(tx, now, actionId);
   if (node.clusterId !== null) tx.markDue(node.clusterId);
@@ -80,7 +81,7 @@ async function lookAt(tx: Tx, now: Date, node: NodeState, actionId: ActionId): P
     await endNodeAction(tx, now, actionId, `the ${task.kind} that is under way tells how the node is`);
     return;
   }
-  await supersedeNodeAction(tx, now, node, actionId);
+  await supersedeNodeActions(tx, now, [node], actionId);
   await saveNodes(tx, now, [{ node, patch: { actionId } }]);
   if (!busy) await setTasks(tx.db, [{ node, kind: "CHECK", dueAt: now }]);
 }

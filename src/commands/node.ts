@@ -5,7 +5,8 @@ import { type InputIssue, invalidInput, type Result, refused } from "../core/err
 import { brandId, type NodeId } from "../core/ids.ts";
 import type { Json } from "../core/json.ts";
 import { hostLane, laneOf } from "../core/lane.ts";
-import { nameIssues, nodeName } from "../core/name.ts";
+import { nameIssues, nodeName, randomText } from "../core/name.ts";
+import { supersedeNodeActions } from "../store/action-write.ts";
 import type { ClusterRow } from "../store/cluster.ts";
 import { takeIndexes } from "../store/cluster-plan.ts";
 import { lockCluster, saveWanted } from "../store/cluster-write.ts";
@@ -19,7 +20,7 @@ import { liveHosts } from "../store/worker.ts";
 import { type CommandContext, mutate, type NodeAction, reviveNodeAction, type Work } from "./command.ts";
 import type { CreateClusterNodeInput, DeleteClusterNodeInput, ObjectBy, Optional, UpdateClusterNodeInput } from "./input.ts";
 import { deletingCluster, findNamedNode, lockNamedCluster, notNull, shownId } from "./lookup.ts";
-import { acceptNodeAction, deletingNode, endNodeAction, lockNamedNode, supersedeNodeAction } from "./node-action.ts";
+import { acceptNodeAction, deletingNode, endNodeAction, lockNamedNode } from "./node-action.ts";
 import { lockNamedProfile } from "./profile.ts";
 import { refuseMaking } from "./profile-type.ts";
 import { checkQuota, lockForQuota } from "./quota.ts";
@@ -59,9 +60,7 @@ export async function createClusterNode(context: CommandContext, input: CreateCl
     const placed = await place(work, context, profile.value);
     if (!placed.ok) return placed;
     const index = home === null ? null : await takeIndexes(tx.db, home.id, 1);
-    const random = randomText(context);
-    const name =
-      input.name ?? (home === null ? `node-${random.slice(0, 8)}` : nodeName(home.nodeNameFormat, { cluster: home.name, index: index ?? 0, random }));
+    const name = input.name ?? newName(context, home, index);
     const holder = home === null ? null : await findNameHolder(tx.db, home.id, name);
     if (holder !== null) return nameTaken(name, holder);
     const now = await tx.now();
@@ -116,9 +115,10 @@ async function place(
   return { ok: true, value: { id, lane: hostLane(host.number, id), hostId: host.id } };
 }
 
-function randomText(context: CommandContext): string {
-  const alphabet = "abcdefghijklmnopqrstuvwxyz0123456789";
-  return Array.from(context.store.runtime.entropy.bytes(32), (byte) => alphabet[byte % alphabet.length]).join("");
+/** The name of a node that was given none. */
+function newName(context: CommandContext, cluster: ClusterRow | null, index: number | null): string {
+  const random = (length: number): string => randomText(context.store.runtime.entropy, length);
+  return cluster === null ? `node-${random(8)}` : nodeName(cluster.nodeNameFormat, { cluster: cluster.name, index: index ?? 0, random });
 }
 
 /** Moves a locked cluster's wanted size by what was done to one named member. */
@@ -200,7 +200,7 @@ export async function deleteClusterNode(context: CommandContext, input: DeleteCl
     const inputs = { reduceDesiredCapacity: input.reduceDesiredCapacity, abandon: input.abandon };
     const generation = cluster === null ? null : cluster.generation + (reduces ? 1 : 0);
     const actionId = await acceptNodeAction(tx, context, now, node, { kind: "NODE_DELETE", inputs, generation });
-    await supersedeNodeAction(tx, now, node, actionId);
+    await supersedeNodeActions(tx, now, [node], actionId);
     if (reduces) await moveWanted(work, now, cluster, -1, actionId);
     else if (cluster !== null) tx.markDue(cluster.id);
     await takeAway(work, now, { ...node, actionId }, input.abandon, actionId);

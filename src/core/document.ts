@@ -3,20 +3,18 @@
  * answers of drivers (`json.ts`) they are refused, not repaired: what a user said is kept to the letter or not at all.
  */
 import type { InputIssue } from "./errors.ts";
-import type { Json } from "./json.ts";
+import { isUnstorable, type Json } from "./json.ts";
 
 /** Deeper than anybody nests by hand, far from any parser's end. */
 export const documentDepth = 32;
 /** More of them tell nothing new, and an answer must not grow with a bad question. */
 const issueLimit = 50;
 
-const unstorable = /\0|[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/;
-
 /** What is wrong with a text that is stored as it is, as issues at `path`. */
 export function textIssues(text: string, path: readonly string[], maxLength: number): InputIssue[] {
   const issues: InputIssue[] = [];
   if (text.length > maxLength) issues.push({ path, message: `must not be longer than ${maxLength} characters (it has ${text.length})` });
-  if (unstorable.test(text)) issues.push({ path, message: "must not hold NUL or a lone surrogate" });
+  if (isUnstorable(text)) issues.push({ path, message: "must not hold NUL or a lone surrogate" });
   return issues;
 }
 
@@ -32,7 +30,7 @@ export function documentIssues(document: Json, path: readonly string[], maxBytes
       return false;
     }
     if (typeof value === "string") {
-      if (unstorable.test(value)) report(at, "must not hold NUL or a lone surrogate");
+      if (isUnstorable(value)) report(at, "must not hold NUL or a lone surrogate");
     } else if (typeof value === "number") {
       // What JSON cannot say never gets here by JSON, but variables of other origins might.
       if (!Number.isFinite(value)) report(at, "must be a finite number");
@@ -41,8 +39,8 @@ export function documentIssues(document: Json, path: readonly string[], maxBytes
     } else if (value !== null && typeof value === "object") {
       return Object.entries(value).every(([key, item]) => {
         // A name that cannot be stored cannot be shown either: the path ends at its holder.
-        if (unstorable.test(key)) report(at, "must not have a property whose name holds NUL or a lone surrogate");
-        return walk(item, unstorable.test(key) ? at : [...at, key], depth + 1);
+        if (isUnstorable(key)) report(at, "must not have a property whose name holds NUL or a lone surrogate");
+        return walk(item, isUnstorable(key) ? at : [...at, key], depth + 1);
       });
     }
     return true;

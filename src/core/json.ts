@@ -11,6 +11,11 @@ export interface JsonObject {
 const replacement = "\uFFFD";
 const unstorable = /\0|[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g;
 
+/** Whether PostgreSQL refuses the text. */
+export function isUnstorable(text: string): boolean {
+  return text.search(unstorable) >= 0;
+}
+
 /** Text that PostgreSQL can store: no NUL, no lone surrogate, at most `maxLength` UTF-16 units (the cut is marked with `…`). */
 export function safeText(text: string, maxLength = 2_000): string {
   const cut = text.length > maxLength ? `${text.slice(0, maxLength - 1)}…` : text;

@@ -1,5 +1,6 @@
 /** Names of objects, and the format members' names are made from. */
 import type { InputIssue } from "./errors.ts";
+import type { Entropy } from "./runtime.ts";
 
 /** As long as a name may be. */
 const longest = 128;
@@ -19,6 +20,12 @@ export function nameIssues(name: string, path: readonly string[]): InputIssue[] 
 
 /** The digits of the highest index there is, 2^31 - 1. */
 const indexDigits = 10;
+
+/** So many lower-case letters and digits. */
+export function randomText(entropy: Pick<Entropy, "bytes">, length: number): string {
+  const alphabet = "abcdefghijklmnopqrstuvwxyz0123456789";
+  return Array.from(entropy.bytes(length), (byte) => alphabet[byte % alphabet.length]).join("");
+}
 
 export const defaultNodeNameFormat = "{cluster}-{index}";
 
@@ -75,9 +82,12 @@ function widths(parts: readonly Part[]): { readonly fixed: number; readonly uses
 /**
  * A member's name, of at most 128 characters. The format has been checked. Only the cluster's name is cut, and for all its members
  * alike: cut by how long an index is, `…11` of the first member and of the eleventh could be the same name.
- * @param random lower-case letters and digits, at least as long as the format asks
+ * @param random gives so many lower-case letters and digits; asked once for each place in the format that wants some
  */
-export function nodeName(format: string, values: { readonly cluster: string; readonly index: number; readonly random: string }): string {
+export function nodeName(
+  format: string,
+  values: { readonly cluster: string; readonly index: number; readonly random: (length: number) => string },
+): string {
   const parts = parse(format);
   if (typeof parts === "string") throw new Error(`node name format was not checked: ${parts}`);
   const { fixed, uses } = widths(parts);
@@ -85,7 +95,7 @@ export function nodeName(format: string, values: { readonly cluster: string; rea
   return parts
     .map((part) => {
       if ("text" in part) return part.text;
-      if ("length" in part) return values.random.slice(0, part.length);
+      if ("length" in part) return values.random(part.length);
       return part.field === "cluster" ? cluster : String(values.index);
     })
     .join("");

@@ -1,7 +1,7 @@
 /** New members of a cluster, as rows to be: id, index, name, host and lane. */
 import { brandId, type HostId } from "../core/ids.ts";
 import { hostLane, laneOf } from "../core/lane.ts";
-import { nodeName } from "../core/name.ts";
+import { nodeName, randomText } from "../core/name.ts";
 import type { Entropy } from "../core/runtime.ts";
 import type { PlannedCluster } from "../store/cluster-plan.ts";
 import type { PlannedNode } from "../store/node-write.ts";
@@ -22,6 +22,7 @@ export function newMembers(
   hosts: readonly Host[] | null,
   entropy: Entropy,
 ): PlannedNode[] {
+  const random = (length: number): string => randomText(entropy, length);
   return Array.from({ length: count }, (_, i): PlannedNode => {
     const id = brandId("node", entropy.uuid());
     const index = firstIndex + i;
@@ -35,16 +36,10 @@ export function newMembers(
       lane: host === null ? laneOf(id) : hostLane(host.number, id),
       hostId: host?.id ?? null,
       index,
-      name: nodeName(cluster.nodeNameFormat, { cluster: cluster.name, index, random: randomText(entropy) }),
+      name: nodeName(cluster.nodeNameFormat, { cluster: cluster.name, index, random }),
       role: null,
       metadata: null,
       actionId: null,
     };
   });
-}
-
-/** 32 lower-case letters and digits, for names. */
-function randomText(entropy: Entropy): string {
-  const alphabet = "abcdefghijklmnopqrstuvwxyz0123456789";
-  return Array.from(entropy.bytes(32), (byte) => alphabet[byte % alphabet.length]).join("");
 }
