@@ -95,7 +95,8 @@ const ForbiddenRef = builder.objectRef<Forbidden>("Forbidden").implement({
 });
 
 const QuotaExceededRef = builder.objectRef<QuotaExceeded>("QuotaExceeded").implement({
-  description: "The project's quota does not allow it.",
+  description:
+    "The project's quota does not allow it; or, `clusterActions`, too many actions on the cluster are unfinished: an exact size ends them.",
   interfaces: [ErrorInterface],
   fields: (t) => ({
     quota: t.exposeString("quota", { description: "Which quota." }),

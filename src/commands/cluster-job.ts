@@ -10,6 +10,7 @@ import type { Counts } from "../store/count.ts";
 import { type ClusterAction, type CommandContext, initiatorOf, mutate, reviveClusterAction, type Work } from "./command.ts";
 import type { CheckClusterInput, Optional, RecoverClusterInput } from "./input.ts";
 import { lockNamedCluster } from "./lookup.ts";
+import { refusePile } from "./quota.ts";
 import { countsOf } from "./size-wish.ts";
 
 /** The remedy an input asks for by name; null: it leaves the choice to Muster. */
@@ -79,6 +80,8 @@ interface Job {
 }
 
 async function acceptJob({ tx }: Work, context: CommandContext, cluster: ClusterRow, counts: Counts, job: Job): Promise<Result<ClusterAction>> {
+  const piled = await refusePile(tx, cluster);
+  if (piled !== null) return piled;
   const now = await tx.now();
   const actionId = brandId("action", context.store.runtime.entropy.uuid());
   await insertActions(tx, now, [

@@ -1,8 +1,12 @@
-/** Counting a request against the project's quotas, under the project's lock. */
+/** Counting a request against the project's quotas, under the project's lock; and what one cluster may pile up, under its own. */
+import { mostOpenActions } from "../core/action.ts";
 import { notFound, type Refusal, type Result, refused } from "../core/errors.ts";
 import type { ProjectId } from "../core/ids.ts";
 import { fitsQuota, fitsSideBySide, type QuotaName, quotaNames, quotaOf } from "../core/quota.ts";
+import { listOpenActions } from "../store/action-write.ts";
+import type { ClusterRow } from "../store/cluster.ts";
 import { lockProject, type ProjectRow, quotaUseOf } from "../store/project.ts";
+import type { Tx } from "../store/transaction.ts";
 import { type CommandContext, NeedsExclusiveProject, type Work } from "./command.ts";
 
 /** Locks the caller's project (or another) for what is counted against its quotas. Before any cluster is locked. */
@@ -36,4 +40,11 @@ export async function checkQuota(
     }
   }
   return null;
+}
+
+/** Refuses one more action on a locked cluster that replaces none, where too many are unfinished: what replaces them ends them all at once. */
+export async function refusePile(tx: Tx, cluster: Pick<ClusterRow, "id">): Promise<{ readonly ok: false; readonly refusal: Refusal } | null> {
+  const { length: used } = await listOpenActions(tx.db, cluster.id, mostOpenActions);
+  if (used < mostOpenActions) return null;
+  return refused({ kind: "QuotaExceeded", quota: "clusterActions", limit: mostOpenActions, used, requested: 1 });
 }

@@ -15,7 +15,7 @@ import { type Counts, noCounts, readCounts, standing } from "../store/count.ts";
 import type { ProjectRow } from "../store/project.ts";
 import type { Tx } from "../store/transaction.ts";
 import { type ClusterAction, type CommandContext, initiatorOf, type Work } from "./command.ts";
-import { checkQuota } from "./quota.ts";
+import { checkQuota, refusePile } from "./quota.ts";
 
 export interface SizeWish {
   readonly kind: ActionKind;
@@ -35,6 +35,8 @@ export async function wishSize(
   const { tx } = work;
   const tooMany = await checkQuota(work, project, { nodes: wish.next.desiredCapacity - cluster.desiredCapacity });
   if (tooMany !== null) return tooMany;
+  const piled = wish.relative ? await refusePile(tx, cluster) : null;
+  if (piled !== null) return piled;
   const counts = await countsOf(tx, cluster);
   const now = await tx.now();
   const actionId = brandId("action", context.store.runtime.entropy.uuid());

@@ -115,6 +115,14 @@ export const actionFacets = {
 /** How long an action on one node may take, ms: as long as one on a cluster does that says nothing else. */
 export const nodeActionTimeoutMs = 3_600_000;
 
+/** Unfinished actions on one cluster that a pass of the planner, or a wish that replaces them all, reads and ends in one transaction. */
+export const openActionsRead = 1_000;
+/**
+ * How many of them a cluster may have before a wish that replaces none is refused. An exact size and a deletion replace others and are
+ * always accepted: one of each may come on top.
+ */
+export const mostOpenActions = openActionsRead - 2;
+
 export const actionCauses = ["USER", "POLICY", "HEALTH", "SCHEDULE", "RECEIVER"] as const;
 export type ActionCause = (typeof actionCauses)[number];
 /** Stored: frozen. */

@@ -13,6 +13,7 @@ import {
   actionProgress,
   actionStatusCodec,
   actionTransition,
+  openActionsRead,
 } from "../core/action.ts";
 import type { Facet } from "../core/cluster.ts";
 import { type ActionId, type ClusterId, encodeId, type NodeId, type ProjectId } from "../core/ids.ts";
@@ -256,7 +257,7 @@ export async function supersedeActions(
   now: Date,
   wish: { readonly clusterId: ClusterId; readonly facet: Facet | "ALL"; readonly by: ActionId; readonly totals: RunningTotals },
 ): Promise<ActionId[]> {
-  const open = await listOpenActions(tx.db, wish.clusterId, 10_000);
+  const open = await listOpenActions(tx.db, wish.clusterId, openActionsRead);
   const replaced = open.filter((action) => action.id !== wish.by && (wish.facet === "ALL" || actionFacets[action.kind] === wish.facet));
   return stepActions(
     tx,

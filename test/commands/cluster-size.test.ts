@@ -1,9 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { deleteCluster } from "../../src/commands/cluster.ts";
+import { checkCluster } from "../../src/commands/cluster-job.ts";
 import { resizeCluster, scaleInCluster, scaleOutCluster } from "../../src/commands/cluster-size.ts";
 import type { CommandContext } from "../../src/commands/command.ts";
 import type { CapacityInput, ResizeClusterInput } from "../../src/commands/input.ts";
+import { mostOpenActions } from "../../src/core/action.ts";
 import type { ProfileId } from "../../src/core/ids.ts";
 import { liveActionsOf } from "../../src/store/action.ts";
+import { listOpenActions } from "../../src/store/action-write.ts";
 import { startWorld, type World } from "../support/world.ts";
 import { readEventsOf } from "./history.ts";
 import { aCluster, actionNow, aProfile, clusterNow, expectUnchanged, issuesOf, refusalOf, valueOf } from "./support.ts";
@@ -110,6 +114,23 @@ describe("resizeCluster", () => {
     const made = await aCluster(context, profileId, { name: "sum", desiredCapacity: 0 });
     (await Promise.all(Array.from({ length: 100 }, () => resize("sum", { by: 1 })))).forEach(valueOf);
     expect((await clusterNow(context, made.clusterId)).desiredCapacity).toBe(100);
+  });
+});
+
+describe("unfinished actions", () => {
+  test("piled up by relative wishes → one more, or a job, is refused; an exact one ends all of them, a deletion is accepted", async () => {
+    const made = await aCluster(context, profileId, { name: "pile", desiredCapacity: 1 });
+    for (let open = 1; open < mostOpenActions; open++) valueOf(await scaleOutCluster(context, { cluster: { name: "pile" } }));
+    const refused = { kind: "QuotaExceeded", quota: "clusterActions", limit: mostOpenActions, used: mostOpenActions, requested: 1 };
+    await expectUnchanged(context, async () => {
+      expect(refusalOf(await scaleOutCluster(context, { cluster: { name: "pile" } }))).toEqual(refused);
+      expect(refusalOf(await checkCluster(context, { cluster: { name: "pile" } }))).toEqual(refused);
+    });
+    const exact = valueOf(await resize("pile", { exactly: 2 }));
+    expect((await listOpenActions(world.store.db, made.clusterId, 10_000)).map(({ id }) => id)).toEqual([exact.actionId]);
+    valueOf(await scaleOutCluster(context, { cluster: { name: "pile" } }));
+    const gone = valueOf(await deleteCluster(context, { cluster: { name: "pile" }, abandon: false }));
+    expect((await listOpenActions(world.store.db, made.clusterId, 10_000)).map(({ id }) => id)).toEqual([gone.actionId]);
   });
 });
 
