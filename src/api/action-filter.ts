@@ -23,7 +23,8 @@ interface ActionListArgs extends PageArgs {
 }
 
 export const ActionFilterInput = builder.inputType("ActionFilter", {
-  description: "Fields are ANDed, entries of a list ORed. Absent means any; an empty list is refused; unknown ids match nothing.",
+  description:
+    "Fields are ANDed, entries of a list ORed. Absent means any; a list that is empty or longer than 1000 is refused; unknown ids match nothing.",
   fields: (t) => ({
     kinds: t.field({ type: [ActionKindEnum], description: "Of one of these kinds." }),
     status: t.field({ type: [ActionStatusEnum], description: "In one of these statuses." }),

@@ -21,7 +21,8 @@ interface ClusterFilterShape {
 }
 
 export const ClusterFilterInput = builder.inputType("ClusterFilter", {
-  description: "Fields are ANDed, entries of a list ORed. Absent means any; an empty list is refused; unknown ids match nothing.",
+  description:
+    "Fields are ANDed, entries of a list ORed. Absent means any; a list that is empty or longer than 1000 is refused; unknown ids match nothing.",
   fields: (t) => ({
     ids: t.idList({ description: "One of these." }),
     nameContains: t.string({ description: "This text is in the name; case does not matter." }),

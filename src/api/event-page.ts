@@ -23,7 +23,8 @@ export interface EventFilter {
 }
 
 export const EventFilterInput = builder.inputType("EventFilter", {
-  description: "Fields are ANDed, entries of a list ORed. Absent means any; an empty list is refused; unknown ids match nothing.",
+  description:
+    "Fields are ANDed, entries of a list ORed. Absent means any; a list that is empty or longer than 1000 is refused; unknown ids match nothing.",
   fields: (t) => ({
     clusters: t.idList({ description: "About one of these clusters or their members." }),
     nodes: t.idList({ description: "About one of these nodes." }),

@@ -22,7 +22,8 @@ export interface ClusterNodeFilter {
 }
 
 export const ClusterNodeFilterInput = builder.inputType("ClusterNodeFilter", {
-  description: "Fields are ANDed, entries of a list ORed. Absent means any; an empty list is refused; unknown ids match nothing.",
+  description:
+    "Fields are ANDed, entries of a list ORed. Absent means any; a list that is empty or longer than 1000 is refused; unknown ids match nothing.",
   fields: (t) => ({
     ids: t.idList({ description: "One of these." }),
     clusters: t.idList({ description: "A member of one of these clusters." }),

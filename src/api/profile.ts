@@ -55,7 +55,7 @@ builder.queryField("profile", (t) =>
 );
 
 const ProfileFilterInput = builder.inputType("ProfileFilter", {
-  description: "Fields are ANDed, entries of a list ORed. Absent means any; an empty list is refused.",
+  description: "Fields are ANDed, entries of a list ORed. Absent means any; a list that is empty or longer than 1000 is refused.",
   fields: (t) => ({
     nameContains: t.string({ description: "This text is in the name; case does not matter." }),
     types: t.stringList({ description: "Of one of these profile types." }),

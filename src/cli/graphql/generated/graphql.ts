@@ -17,7 +17,7 @@ export type ActionCause =
   /** Somebody asked through the API. */
   | 'USER';
 
-/** Fields are ANDed, entries of a list ORed. Absent means any; an empty list is refused; unknown ids match nothing. */
+/** Fields are ANDed, entries of a list ORed. Absent means any; a list that is empty or longer than 1000 is refused; unknown ids match nothing. */
 export type ActionFilter = {
   /** For one of these causes. */
   causes?: Array<ActionCause> | null | undefined;
@@ -126,7 +126,7 @@ export type CheckClusterNodeInput = {
   node: ClusterNodeBy;
 };
 
-/** Fields are ANDed, entries of a list ORed. Absent means any; an empty list is refused; unknown ids match nothing. */
+/** Fields are ANDed, entries of a list ORed. Absent means any; a list that is empty or longer than 1000 is refused; unknown ids match nothing. */
 export type ClusterFilter = {
   /** true: everything wanted is so; false: work is left. */
   converged?: boolean | null | undefined;
@@ -153,7 +153,7 @@ export type ClusterNodeBy =
   |  { id?: never; index?: never;   /** Its name in a cluster. */
   name: NodeNameInput; };
 
-/** Fields are ANDed, entries of a list ORed. Absent means any; an empty list is refused; unknown ids match nothing. */
+/** Fields are ANDed, entries of a list ORed. Absent means any; a list that is empty or longer than 1000 is refused; unknown ids match nothing. */
 export type ClusterNodeFilter = {
   /** A member of one of these clusters. */
   clusters?: Array<string> | null | undefined;
@@ -366,7 +366,7 @@ export type ErrorCode =
   /** The profile type cannot do this. */
   | 'UNSUPPORTED';
 
-/** Fields are ANDed, entries of a list ORed. Absent means any; an empty list is refused; unknown ids match nothing. */
+/** Fields are ANDed, entries of a list ORed. Absent means any; a list that is empty or longer than 1000 is refused; unknown ids match nothing. */
 export type EventFilter = {
   /** Belonging to one of these actions. */
   actions?: Array<string> | null | undefined;
@@ -464,7 +464,7 @@ export type OrderDirection =
   /** Largest, newest, Z first. */
   | 'DESC';
 
-/** Fields are ANDed, entries of a list ORed. Absent means any; an empty list is refused. */
+/** Fields are ANDed, entries of a list ORed. Absent means any; a list that is empty or longer than 1000 is refused. */
 export type ProfileFilter = {
   /** Older revisions as well; else only the newest of each name. */
   allRevisions?: boolean | null | undefined;
