@@ -3,6 +3,7 @@
  * drivers and hands their outcomes to the outbox as they come. It owns what is in flight here; it decides nothing.
  */
 import type { NodeId } from "../core/ids.ts";
+import type { JsonObject } from "../core/json.ts";
 import { type TaskKind, taskKinds } from "../core/node.ts";
 import type { Logger } from "../core/runtime.ts";
 import type { CallContext, Driver, DriverError, DriverNode, Outcome } from "../drivers/driver.ts";
@@ -168,10 +169,10 @@ async function begin(deps: ExecutorDeps, held: ReadonlyMap<number, bigint>, call
       const now = await tx.now();
       const kept = await beginTasks(
         tx,
-        all.map(({ task, profile, call }) => ({
+        all.map(({ task, profile }) => ({
           task,
           epoch: epochs.get(task.lane) ?? 0n,
-          deadline: new Date(now.getTime() + call.driver.timeoutMs(profile.sealed) + marginMs),
+          deadline: new Date(now.getTime() + profile.timeoutMs + marginMs),
         })),
       );
       const making = nodes.filter((node) => node.status === "PLANNED" && kept.has(node.id));
@@ -219,7 +220,7 @@ async function carryOut(deps: ExecutorDeps, held: ReadonlyMap<number, bigint>, c
   const letGo = (nodeId: NodeId): void => {
     if (open.delete(nodeId)) deps.lanes.end(nodeId);
   };
-  const longest = Math.max(...call.tasks.map(({ profile }) => call.driver.timeoutMs(profile.sealed)));
+  const longest = Math.max(...call.tasks.map(({ profile }) => profile.timeoutMs));
   const context: CallContext = {
     installation: deps.installation,
     fence: (node) => held.get(open.get(node.id)?.lane ?? -1) ?? 0n,
@@ -249,7 +250,15 @@ async function* outcomes(call: Call, context: CallContext): AsyncGenerator<reado
   // What somebody had begun and nobody finished is made again by a driver that does one key once, and by no other: it is read back.
   const repeated = call.tasks.filter(({ task }) => verb === "create" && driver.idempotency !== "keyed" && task.begunBy !== 0n);
   for (const { task } of repeated) yield [task.nodeId, failure("unknown", "TAKEN_OVER", "whoever had begun it did not tell what came of it")];
-  const nodes = call.tasks.filter((each) => !repeated.includes(each)).map(({ task, profile }) => driverNode(task, profile));
+  // Opened once for the call, not once for each of its members.
+  const specs = new Map<KnownProfile, JsonObject>();
+  const nodes = call.tasks
+    .filter((each) => !repeated.includes(each))
+    .map(({ task, profile }) => {
+      const spec = specs.get(profile) ?? profile.open();
+      specs.set(profile, spec);
+      return driverNode(task, spec);
+    });
   if (nodes.length === 0) return;
   if (verb === "create") for await (const o of driver.create(nodes, context)) yield [o.nodeId, reportOf(o, (made) => ({ kind: "made", made }))];
   else if (verb === "delete") for await (const o of driver.delete(nodes, context)) yield [o.nodeId, reportOf(o, () => ({ kind: "closed" }))];
@@ -264,7 +273,7 @@ function failure(errorClass: DriverError["class"], code: string, message: string
   return { kind: "failed", error: { class: errorClass, code, message } };
 }
 
-function driverNode(task: DueTask, profile: KnownProfile): DriverNode {
+function driverNode(task: DueTask, spec: JsonObject): DriverNode {
   return {
     id: task.nodeId,
     name: task.name,
@@ -273,7 +282,7 @@ function driverNode(task: DueTask, profile: KnownProfile): DriverNode {
     clusterName: task.clusterName,
     epoch: task.epoch,
     physicalId: task.physicalId,
-    spec: profile.open(),
+    spec,
     hostId: task.hostId,
     attempt: attemptOf(task),
   };

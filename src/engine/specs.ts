@@ -10,6 +10,8 @@ export interface KnownProfile {
   readonly driver: Driver;
   readonly sealed: JsonObject;
   readonly probe: ProbePlan | null;
+  /** Longest that a call about a member may take, ms. */
+  readonly timeoutMs: number;
   /** The spec with its secrets opened: for the length of one driver call, never kept. */
   open(): JsonObject;
 }
@@ -31,7 +33,13 @@ export function createSpecCache(deps: { readonly drivers: DriverCatalog; readonl
         const driver = deps.drivers.get(row.type);
         if (driver === undefined) continue;
         if (known.size >= capacity) known.clear();
-        known.set(row.id, { driver, sealed: row.spec, probe: driver.probePlan(row.spec), open: () => openSpec(deps.vault, row.id, row.spec) });
+        known.set(row.id, {
+          driver,
+          sealed: row.spec,
+          probe: driver.probePlan(row.spec),
+          timeoutMs: driver.timeoutMs(row.spec),
+          open: () => openSpec(deps.vault, row.id, row.spec),
+        });
       }
       const found = new Map<ProfileId, KnownProfile>();
       for (const id of ids) {

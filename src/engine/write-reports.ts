@@ -67,7 +67,7 @@ function decide(report: Report, node: NodeState, memory: NodeMemory, profile: Kn
     fraction,
     probe: profile?.probe ?? null,
     keyed,
-    settleMs: profile === undefined || keyed ? 0 : profile.driver.timeoutMs(profile.sealed) + (profile.driver.listingDelayMs ?? 0),
+    settleMs: profile === undefined || keyed ? 0 : profile.timeoutMs + (profile.driver.listingDelayMs ?? 0),
     fromHost: profile?.driver.hostBound === true,
   };
   return report.from === "watch"

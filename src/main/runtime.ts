@@ -11,7 +11,7 @@ export function realRuntime(): Runtime {
   return {
     clock: { monotonicMs: () => performance.now(), wallMs: () => Date.now() },
     timers: { wait },
-    entropy: { uuid: uuidSource(), bytes: (count) => randomBytes(count), fraction: () => Math.random() },
+    entropy: { uuid: uuidSource(), bytes: takeRandom, fraction: () => Math.random() },
   };
 }
 
@@ -55,5 +55,16 @@ function uuidSource(): () => string {
 }
 
 function randomInteger(bytes: number): bigint {
-  return BigInt(`0x${randomBytes(bytes).toString("hex")}`);
+  return BigInt(`0x${takeRandom(bytes).toString("hex")}`);
+}
+
+/** Random bytes are drawn many at once: a call of the generator costs more than all that is done with them. Each is handed out once. */
+let drawn = Buffer.alloc(0);
+const drawnAtOnce = 8_192;
+
+function takeRandom(count: number): Buffer {
+  if (count > drawn.byteLength) drawn = randomBytes(Math.max(count, drawnAtOnce));
+  const taken = drawn.subarray(0, count);
+  drawn = drawn.subarray(count);
+  return taken;
 }

@@ -4,6 +4,7 @@
  */
 import { Kysely, type PostgresCursor, PostgresDialect, type PostgresPool, type PostgresQueryResult } from "kysely";
 import pg from "pg";
+import { arrayText } from "./array-text.ts";
 import { ConnectionLost } from "./failure.ts";
 import type { Tables } from "./tables.ts";
 
@@ -96,7 +97,7 @@ function lossMarkingPool(pool: pg.Pool): PostgresPool {
       function query<R>(cursor: PostgresCursor<R>): PostgresCursor<R>;
       function query(text: string | PostgresCursor<unknown>, parameters: readonly unknown[] = []): unknown {
         if (typeof text !== "string") throw new Error("cursors are not used here: pages are keysets");
-        return client.query(text, [...parameters]).catch((error: unknown) => {
+        return client.query(text, parameters.map(arrayText)).catch((error: unknown) => {
           lost ||= !(error instanceof pg.DatabaseError);
           return markLoss(error);
         });

@@ -4,6 +4,7 @@ import { type EventLevel, type EventTypeName, eventLevelCodes, eventTypes, event
 import type { ActionId, ClusterId, NodeId, ProjectId } from "../core/ids.ts";
 import type { JsonObject } from "../core/json.ts";
 import type { Database } from "./database.ts";
+import { type Column, rowSet } from "./row-set.ts";
 
 export interface NewEvent {
   readonly type: EventTypeName;
@@ -37,31 +38,32 @@ export interface Written extends Appended {
 
 /** Appends events, at least one. Nobody sees them before `markBatch` has given them their marker. */
 export async function appendEvents(db: Database, events: readonly NewEvent[]): Promise<Appended> {
-  const column = <T>(pick: (event: NewEvent) => T): T[] => events.map(pick);
-  const { rows } = await sql<{ batch: bigint; occurred_at: string }>`
+  const column = (name: string, type: string, pick: (event: NewEvent) => unknown): Column => ({ name, type, values: events.map(pick) });
+  const rows = rowSet([
+    column("data", "jsonb", (e) => JSON.stringify(e.data)),
+    column("type", "smallint", (e) => eventTypes[e.type].code),
+    column("level", "smallint", (e) => eventLevelCodes[e.level ?? eventTypes[e.type].level]),
+    column("at", "float8", (e) => e.occurredAtMs ?? null),
+    column("project_id", "uuid", (e) => e.projectId),
+    column("cluster_id", "uuid", (e) => e.clusterId ?? null),
+    column("cluster_name", "text", (e) => e.clusterName ?? null),
+    column("node_id", "uuid", (e) => e.nodeId ?? null),
+    column("node_name", "text", (e) => e.nodeName ?? null),
+    column("action_id", "uuid", (e) => e.actionId ?? null),
+  ]);
+  const appended = await sql<{ batch: bigint; occurred_at: string }>`
     /* ledger.append */
     with batch as materialized (select nextval('muster.batch') as id),
     written as (
       insert into muster.event (batch, ordinal, version, type, level, occurred_at, project_id, cluster_id, cluster_name, node_id, node_name, action_id, data)
-      select batch.id, e.ordinal, ${eventVersion}, e.type, e.level,
-             coalesce(to_timestamp(e.at / 1000.0), clock_timestamp()),
-             e.project_id, e.cluster_id, e.cluster_name, e.node_id, e.node_name, e.action_id, e.data::jsonb
-        from batch, unnest(
-          ${column((e) => eventTypes[e.type].code)}::smallint[],
-          ${column((e) => eventLevelCodes[e.level ?? eventTypes[e.type].level])}::smallint[],
-          ${column((e) => e.occurredAtMs ?? null)}::float8[],
-          ${column((e) => e.projectId)}::uuid[],
-          ${column((e) => e.clusterId ?? null)}::uuid[],
-          ${column((e) => e.clusterName ?? null)}::text[],
-          ${column((e) => e.nodeId ?? null)}::uuid[],
-          ${column((e) => e.nodeName ?? null)}::text[],
-          ${column((e) => e.actionId ?? null)}::uuid[],
-          ${column((e) => JSON.stringify(e.data))}::text[]
-        ) with ordinality as e(type, level, at, project_id, cluster_id, cluster_name, node_id, node_name, action_id, data, ordinal)
+      select batch.id, d.ordinal, ${eventVersion}, ${rows.at("type")}, ${rows.at("level")},
+             coalesce(to_timestamp(${rows.at("at")} / 1000.0), clock_timestamp()), ${rows.at("project_id")}, ${rows.at("cluster_id")},
+             ${rows.at("cluster_name")}, ${rows.at("node_id")}, ${rows.at("node_name")}, ${rows.at("action_id")}, ${rows.at("data")}
+        from batch, ${rows.source} with ordinality as d(${rows.names}, ordinal)
       returning ordinal, occurred_at
     )
     select batch.id as batch, written.occurred_at::text as occurred_at from batch, written where written.ordinal = 1`.execute(db);
-  const [row] = rows;
+  const [row] = appended.rows;
   const [first] = events;
   if (row === undefined || first === undefined) throw new Error("the ledger gave no batch");
   return { batch: row.batch, events: events.length, first, occurredAt: row.occurred_at };

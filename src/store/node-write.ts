@@ -11,6 +11,7 @@ import { type NodeStatus, nodeStatusCodec, taskKindCodes } from "../core/node.ts
 import { statusField } from "./count.ts";
 import type { Database } from "./database.ts";
 import { forgetNotable, type Remedy, rememberNotable } from "./notable.ts";
+import { type Column, rowSet } from "./row-set.ts";
 import type { Tx } from "./transaction.ts";
 
 /** A node as the engine decides about it. */
@@ -74,19 +75,28 @@ export interface PlannedNode {
 /** Inserts nodes as PLANNED with the tasks that create them, due at once. */
 export async function insertPlannedNodes(tx: Tx, now: Date, nodes: readonly PlannedNode[]): Promise<void> {
   if (nodes.length === 0) return;
-  const column = <T>(pick: (node: PlannedNode) => T): T[] => nodes.map(pick);
+  const column = (name: string, type: string, pick: (node: PlannedNode) => unknown): Column => ({ name, type, values: nodes.map(pick) });
+  const rows = rowSet([
+    column("id", "uuid", (n) => n.id),
+    column("project_id", "uuid", (n) => n.projectId),
+    column("cluster_id", "uuid", (n) => n.clusterId),
+    column("profile_id", "uuid", (n) => n.profileId),
+    column("lane", "int", (n) => n.lane),
+    column("host_id", "uuid", (n) => n.hostId),
+    column("index", "int", (n) => n.index),
+    column("name", "text", (n) => n.name),
+    column("role", "text", (n) => n.role),
+    column("metadata", "jsonb", (n) => (n.metadata === null ? null : JSON.stringify(n.metadata))),
+    column("action_id", "uuid", (n) => n.actionId),
+  ]);
   await sql`
     /* node.plan */
     with planned as (
       insert into muster.node (id, project_id, cluster_id, profile_id, lane, host_id, index, name, role, metadata, action_id, status, health, created_at, updated_at)
-      select d.id, d.project_id, d.cluster_id, d.profile_id, d.lane, d.host_id, d.index, d.name, d.role, d.metadata, d.action_id,
+      select d.id, ${rows.at("project_id")}, ${rows.at("cluster_id")}, ${rows.at("profile_id")}, ${rows.at("lane")}, ${rows.at("host_id")},
+             ${rows.at("index")}, ${rows.at("name")}, ${rows.at("role")}, ${rows.at("metadata")}, ${rows.at("action_id")},
              ${nodeStatusCodec.code("PLANNED")}, ${healthStatusCodec.code("UNKNOWN")}, ${now}::timestamptz, ${now}::timestamptz
-        from unnest(
-          ${column((n) => n.id)}::uuid[], ${column((n) => n.projectId)}::uuid[], ${column((n) => n.clusterId)}::uuid[],
-          ${column((n) => n.profileId)}::uuid[], ${column((n) => n.lane)}::int[], ${column((n) => n.hostId)}::uuid[],
-          ${column((n) => n.index)}::int[], ${column((n) => n.name)}::text[], ${column((n) => n.role)}::text[],
-          ${column((n) => (n.metadata === null ? null : JSON.stringify(n.metadata)))}::jsonb[], ${column((n) => n.actionId)}::uuid[]
-        ) as d(id, project_id, cluster_id, profile_id, lane, host_id, index, name, role, metadata, action_id)
+        from ${rows.source} as d(${rows.names})
       returning id, project_id, cluster_id, lane)
     insert into muster.task (node_id, project_id, cluster_id, lane, kind, due_at)
     select id, project_id, cluster_id, lane, ${taskKindCodes.CREATE}, ${now}::timestamptz from planned`.execute(tx.db);
@@ -163,20 +173,29 @@ export async function lockNodes(db: Database, ids: readonly NodeId[]): Promise<N
 export async function saveNodes(tx: Tx, now: Date, changes: readonly { readonly node: NodeState; readonly patch: NodePatch }[]): Promise<void> {
   if (changes.length === 0) return;
   const after = changes.map(({ node, patch }) => ({ ...node, ...withoutUndefined(patch) }));
-  const column = <T>(pick: (node: NodeState) => T): T[] => after.map(pick);
+  const column = (name: string, type: string, pick: (node: NodeState) => unknown): Column => ({ name, type, values: after.map(pick) });
   const json = (value: Json): string | null => (value === null ? null : JSON.stringify(value));
+  const ids = after.map((node) => node.id);
+  const rows = rowSet([
+    { name: "id", type: "uuid", values: ids },
+    column("status", "smallint", (n) => nodeStatusCodec.code(n.status)),
+    column("status_reason", "text", (n) => n.statusReason),
+    column("health", "smallint", (n) => healthStatusCodec.code(n.health)),
+    column("epoch", "int", (n) => n.epoch),
+    column("physical_id", "text", (n) => n.physicalId),
+    column("addresses", "jsonb", (n) => json(n.addresses)),
+    column("placement", "jsonb", (n) => json(n.placement)),
+    column("action_id", "uuid", (n) => n.actionId),
+    column("started_at", "timestamptz", (n) => n.startedAt?.toISOString() ?? null),
+  ]);
   await sql`
     /* node.save */
     update muster.node n
-       set status = d.status, status_reason = d.status_reason, health = d.health, epoch = d.epoch, physical_id = d.physical_id,
-           addresses = d.addresses, placement = d.placement, action_id = d.action_id, started_at = d.started_at, updated_at = ${now}::timestamptz
-      from unnest(
-        ${column((n) => n.id)}::uuid[], ${column((n) => nodeStatusCodec.code(n.status))}::smallint[], ${column((n) => n.statusReason)}::text[],
-        ${column((n) => healthStatusCodec.code(n.health))}::smallint[], ${column((n) => n.epoch)}::int[], ${column((n) => n.physicalId)}::text[],
-        ${column((n) => json(n.addresses))}::jsonb[], ${column((n) => json(n.placement))}::jsonb[], ${column((n) => n.actionId)}::uuid[],
-        ${column((n) => n.startedAt)}::timestamptz[]
-      ) as d(id, status, status_reason, health, epoch, physical_id, addresses, placement, action_id, started_at)
-     where n.id = d.id and n.id = any(${column((n) => n.id)}::uuid[])`.execute(tx.db);
+       set status = ${rows.at("status")}, status_reason = ${rows.at("status_reason")}, health = ${rows.at("health")}, epoch = ${rows.at("epoch")},
+           physical_id = ${rows.at("physical_id")}, addresses = ${rows.at("addresses")}, placement = ${rows.at("placement")},
+           action_id = ${rows.at("action_id")}, started_at = ${rows.at("started_at")}, updated_at = ${now}::timestamptz
+      from ${rows.source} as d(${rows.names})
+     where n.id = d.id and n.id = any(${ids}::uuid[])`.execute(tx.db);
   for (const { node, patch } of changes) tell(tx, node, patch);
   await rememberNotable(tx.db, now, changes);
 }

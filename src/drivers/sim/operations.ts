@@ -2,6 +2,7 @@
  * The calls of `sim`. A batch is cut into calls of the spec's size; what they answer is sorted by the moment at which it is due and
  * yielded in slots, so that a batch needs one timer, not one per member.
  */
+import type { JsonObject } from "../../core/json.ts";
 import { type CallContext, type DriverError, type DriverNode, effectKey, type Inspection, type Made, type Outcome } from "../driver.ts";
 import { endOf, errorOf, type Waiting } from "../outcome-stream.ts";
 import { drawMs, fails, placementOf } from "./fate.ts";
@@ -173,11 +174,10 @@ async function* outcomesWhenDue<T>(
 
 function membersOf(nodes: readonly DriverNode[], context: CallContext, operation: "create" | "delete" | "inspect"): Member[] {
   // Most nodes of a batch are of one profile, and checking a spec costs more than all the rest: each is read once.
-  const specs = new Map<string, SimSpec>();
+  const specs = new Map<JsonObject, SimSpec>();
   return nodes.map((node) => {
-    const text = JSON.stringify(node.spec);
-    const spec = specs.get(text) ?? readSimSpec(node.spec);
-    specs.set(text, spec);
+    const spec = specs.get(node.spec) ?? readSimSpec(node.spec);
+    specs.set(node.spec, spec);
     return memberOf(node, context, operation, spec);
   });
 }
