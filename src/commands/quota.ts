@@ -30,7 +30,9 @@ export async function checkQuota(
   const quota = quotaOf(project.quota);
   const asked = quotaNames.filter((name) => (requested[name] ?? 0) > 0 && quota[name] !== null);
   if (asked.length === 0) return null;
-  const use = (await quotaUseOf(work.tx.db, [project.id])).get(project.id);
+  // Nodes without a cluster are counted one by one: only where they matter, and no further than the limit.
+  const mostLone = asked.includes("nodes") ? (quota.nodes ?? 0) + 1 : 0;
+  const use = (await quotaUseOf(work.tx.db, [project.id], mostLone)).get(project.id);
   for (const name of asked) {
     const [limit, used, more] = [quota[name], use?.[name] ?? 0, requested[name] ?? 0];
     if (limit === null || fitsSideBySide(limit, used, more)) continue;

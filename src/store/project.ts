@@ -94,15 +94,19 @@ export async function deleteProjectRow(db: Database, id: ProjectId): Promise<voi
   await sql`/* project.delete */ delete from muster.project where id = ${id}`.execute(db);
 }
 
-/** What of its quotas a project uses. Clusters that are being deleted want no members any more. */
-export async function quotaUseOf(db: Database, projectIds: readonly ProjectId[]): Promise<Map<ProjectId, QuotaUse>> {
+/**
+ * What of its quotas a project uses. Clusters that are being deleted want no members any more.
+ * @param mostLone nodes without a cluster are counted up to here, which is enough to know that a limit is passed; null: all of them
+ */
+export async function quotaUseOf(db: Database, projectIds: readonly ProjectId[], mostLone: number | null = null): Promise<Map<ProjectId, QuotaUse>> {
   const { rows } = await sql<{ id: ProjectId; clusters: number; wanted: number; orphans: number; profiles: number; tokens: number }>`
     /* project.use */
     select p.id, c.clusters, c.wanted, o.orphans, r.profiles, t.tokens
       from unnest(${projectIds}::uuid[]) as p(id)
       cross join lateral (select count(*)::int as clusters, coalesce(sum(case when deleting then 0 else desired_capacity end), 0)::float8 as wanted
                             from muster.cluster where project_id = p.id) c
-      cross join lateral (select count(*)::int as orphans from muster.node where project_id = p.id and cluster_id is null) o
+      cross join lateral (select count(*)::int as orphans
+                            from (select from muster.node where project_id = p.id and cluster_id is null limit ${mostLone}::bigint) lone) o
       cross join lateral (select count(*)::int as profiles from muster.profile where project_id = p.id) r
       cross join lateral (select count(*)::int as tokens from muster.token where project_id = p.id and revoked_at is null) t`.execute(db);
   return new Map(

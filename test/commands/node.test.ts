@@ -10,6 +10,7 @@ import { checkClusterNode, recoverClusterNode } from "../../src/commands/node-jo
 import { createProfile } from "../../src/commands/profile.ts";
 import { type ActionId, encodeId, type NodeId, type ProfileId } from "../../src/core/ids.ts";
 import { getNodesByIds, type NodeRow } from "../../src/store/node.ts";
+import { quotaUseOf } from "../../src/store/project.ts";
 import { startWorld, type World } from "../support/world.ts";
 import { readEventsOf } from "./history.ts";
 import { aCluster, actionNow, aProfile, clusterNow, expectUnchanged, issuesOf, refusalOf, valueOf } from "./support.ts";
@@ -81,6 +82,15 @@ describe("createClusterNode", () => {
       object: { type: "node" },
     });
   });
+});
+
+test("nodes without a cluster, for the quota → counted no further than asked", async () => {
+  const used = async (most: number | null) => (await quotaUseOf(world.store.db, [world.projectId], most)).get(world.projectId)?.nodes ?? 0;
+  const before = await used(0);
+  for (let n = 0; n < 3; n++) valueOf(await createClusterNode(context, { profile: { name: "web" } }));
+  expect(await used(0)).toBe(before);
+  expect(await used(2)).toBe(before + 2);
+  expect(await used(null)).toBeGreaterThanOrEqual(before + 3);
 });
 
 describe("updateClusterNode", () => {
