@@ -3,7 +3,7 @@
  * which graphql-js words, become BAD_USER_INPUT; an absent database becomes UNAVAILABLE; everything else is a bug, shown as
  * INTERNAL_SERVER_ERROR with the request's id and logged under it, without variables.
  */
-import { GraphQLError, type GraphQLFormattedError } from "graphql";
+import { GraphQLError, type GraphQLFormattedError, Kind } from "graphql";
 import { isProblem, operationalProblem } from "../api/problem.ts";
 import type { Logger } from "../core/runtime.ts";
 import { ended } from "./exchange.ts";
@@ -65,8 +65,22 @@ function classify(error: unknown): Shown | null {
   const known = isProblem(error) ? error : isProblem(cause) ? cause : operationalProblem(cause);
   if (known !== null && known.extensions["code"] !== "INTERNAL_SERVER_ERROR") return { message: known.message, extensions: visible(known) };
   return cause instanceof GraphQLError && isClients(error instanceof GraphQLError ? error : cause, cause)
-    ? { message: cause.message, extensions: { code: "BAD_USER_INPUT" } }
+    ? { message: `${placeOf(error)}${cause.message}`, extensions: { code: "BAD_USER_INPUT" } }
     : null;
+}
+
+/**
+ * Where in a variable the mistake is, as a prefix: `Variable "$i" got an invalid value at "i.capacity.by"; `. graphql-js tells it in its
+ * sentence only, behind the value itself, which may be a secret or hold one and stays here. Only names of the schema and indices can
+ * stand in the place: a quotation mark of the value's own is escaped or followed by something else.
+ */
+function placeOf(error: unknown): string {
+  if (!(error instanceof GraphQLError) || !(error.originalError instanceof GraphQLError)) return "";
+  const [node] = error.nodes ?? [];
+  if (node?.kind !== Kind.VARIABLE_DEFINITION) return "";
+  const own = error.message.slice(0, error.message.length - error.originalError.message.length);
+  const place = / at "(\w+(?:\.\w+|\[\d+\])+)"; $/.exec(own)?.[1];
+  return `Variable "$${node.variable.name.value}" got an invalid value${place === undefined ? "" : ` at "${place}"`}; `;
 }
 
 function visible(error: GraphQLError): Readonly<Record<string, unknown>> {

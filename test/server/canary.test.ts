@@ -67,6 +67,15 @@ describe("secrets", () => {
     await createProfile("dies", shellSpec('echo "dying with $TOKEN"; exit 3', { env: secret }));
     await createProfile("wrong", { command: "not a list", env: { ...secret, BAD: 7 }, ports: [{ [canary]: 1 }] });
     await createProfile("wronger", { command: ["sh"], env: `${canary}` });
+    const misplaced: Json[] = [
+      canary,
+      { spec: canary },
+      { name: "x", type: "process", spec: canary },
+      { type: "process", spec: { env: { A: canary } } },
+    ];
+    for (const input of misplaced)
+      await ask("mutation ($input: CreateProfileInput!) { createProfile(input: $input) { __typename ... on Error { message } } }", { input });
+    await ask(`mutation { createProfile(input: {name: "x", type: "process", spec: "${canary}"}) { __typename } }`);
     await ask(
       `mutation ($spec: JSONObject!) { reviseProfile(input: {profile: {name: "talks"}, spec: $spec}) { ... on ReviseProfilePayload { profile { spec } } ... on Error { message } } }`,
       { spec: shellSpec("exec sleep 1000", { env: { TOKEN: `${canary}-revised` } }) },

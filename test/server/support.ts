@@ -137,7 +137,9 @@ const sdl = `
     nodes(ids: [ID!]!): [Node]!
     find: Found
     count(n: Int!): Int!
+    total(amount: Amount!): Int
   }
+  input Amount { by: Int! parts: [Amount!] note: String }
   type Mutation { bump: Int! act: String }
   type Subscription { ticks(after: String, big: Boolean): Tick! batches(after: String, maxSize: Int! = 500): Batch! state: Thing plain: Int! }
 `;
