@@ -3,6 +3,7 @@ import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { processUnavailable } from "../drivers/process/host.ts";
 import { formerChecks, readInstallation } from "../store/installation.ts";
+import { countPartitionsAhead, partitionsAhead } from "../store/ledger-partition.ts";
 import { schemaState } from "../store/migrate.ts";
 import { countWaitingMarkers, readServerFacts, readWorkerFacts, type ServerFacts } from "../store/server.ts";
 import type { Store } from "../store/transaction.ts";
@@ -208,6 +209,13 @@ async function checkInstallation(store: Store, config: Config, database: string,
     "ledger",
     stuck ? `${waiting} transactions wait for a position: no worker or API process follows the ledger` : "is followed",
   );
+  const ahead = await countPartitionsAhead(store.db);
+  if (ahead < partitionsAhead)
+    say(
+      ahead === 0 ? "wrong" : "note",
+      "ledger",
+      `${ahead} of ${partitionsAhead} partitions are ahead: once the present one is full nothing can be written without. Workers and API processes make them; do they say why not?`,
+    );
 }
 
 async function checkKeys(store: Store, config: Config, database: string, say: Say): Promise<void> {

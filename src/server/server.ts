@@ -5,6 +5,7 @@ import type { Logger } from "../core/runtime.ts";
 import { TokenAuthenticator } from "./authenticate.ts";
 import { openDoor, type RunningServer } from "./door.ts";
 import { measureFeed } from "./feed-metrics.ts";
+import { measureLedger } from "./ledger-metrics.ts";
 import type { Metrics } from "./metrics.ts";
 import { measurePool } from "./pool-metrics.ts";
 import { storedTokens } from "./token-source.ts";
@@ -42,12 +43,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   measurePool(options.metrics.registry, db);
   const stopping = new AbortController();
   const noting = tokens.note(runtime.timers, stopping.signal);
+  const measuring = measureLedger({ registry: options.metrics.registry, db, timers: runtime.timers, logger }, stopping.signal);
   return {
     url: door.url,
     close: async () => {
       await door.close();
       stopping.abort();
-      await noting;
+      await Promise.all([noting, measuring]);
     },
   };
 }

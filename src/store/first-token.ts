@@ -66,7 +66,10 @@ export async function createLocalToken(
 /** One at a time; answers the project that first tokens belong to. */
 async function enter(db: Database): Promise<ProjectId> {
   await sql`/* token.first_lock */ select pg_advisory_xact_lock(${singletonSpace}::int4, ${firstTokenLock}::int4)`.execute(db);
-  const { rows } = await sql<{ id: string }>`/* project.first */ select id from muster.project order by name <> 'default', id limit 1`.execute(db);
+  const { rows } = await sql<{ id: string }>`
+    /* project.first */
+    select coalesce((select id from muster.project where name = 'default'), (select id from muster.project order by id limit 1)) as id
+     where exists (select from muster.project)`.execute(db);
   const [project] = rows;
   if (project === undefined) throw new Error("there is no project");
   return brandId("project", project.id);

@@ -11,7 +11,7 @@ const kinds = ["event", "position"] as const;
 type Kind = (typeof kinds)[number];
 
 /** Partitions that exist beyond the one that is being written. */
-const ahead = 3;
+export const partitionsAhead = 3;
 const firstSpan = 2n ** 18n;
 /** Below this partitions would be many, above it one would hold back retention for long. */
 const leastSpan = 2n ** 16n;
@@ -76,8 +76,18 @@ async function planKind(db: Database, kind: Kind): Promise<{ lower: bigint; span
       from muster.ledger_partition where kind = ${kind}`.execute(db);
   const [row] = rows;
   const top = row?.top ?? null;
-  if (row === undefined || top === null || row.span === null) return { lower: 0n, span: firstSpan, missing: ahead + 1 };
-  return { lower: top, span: nextSpan(row.span, row.filled_ms), missing: Math.max(0, ahead - Number(row.there)) };
+  if (row === undefined || top === null || row.span === null) return { lower: 0n, span: firstSpan, missing: partitionsAhead + 1 };
+  return { lower: top, span: nextSpan(row.span, row.filled_ms), missing: Math.max(0, partitionsAhead - Number(row.there)) };
+}
+
+/** How many partitions there are beyond those that are being written, of the kind that has fewer: at zero, the next one to be filled is the last. */
+export async function countPartitionsAhead(db: Database): Promise<number> {
+  const { rows } = await sql<{ ahead: number }>`
+    /* partition.ahead */
+    select least(count(*) filter (where kind = 'event' and lower_bound > ${currentOf.event}),
+                 count(*) filter (where kind = 'position' and lower_bound > ${currentOf.position}))::int as ahead
+      from muster.ledger_partition`.execute(db);
+  return rows[0]?.ahead ?? 0;
 }
 
 /** Not `create table … partition of`, which would lock the parent against everybody: made apart, then attached. */

@@ -30,9 +30,10 @@ export async function lockSpecsAfter(
 
 /** Writes specs that say the same, sealed with another key. */
 export async function replaceSpecs(db: Database, specs: readonly { readonly id: ProfileId; readonly spec: JsonObject }[]): Promise<void> {
+  const ids = specs.map(({ id }) => id);
   await sql`
     /* profile.reseal */
     update muster.profile p set spec = n.spec::jsonb
-      from unnest(${specs.map(({ id }) => id)}::uuid[], ${specs.map(({ spec }) => JSON.stringify(spec))}::text[]) as n(id, spec)
-     where p.id = n.id`.execute(db);
+      from unnest(${ids}::uuid[], ${specs.map(({ spec }) => JSON.stringify(spec))}::text[]) as n(id, spec)
+     where p.id = n.id and p.id = any(${ids}::uuid[])`.execute(db);
 }

@@ -68,9 +68,12 @@ export async function removeTombstones(db: Database, ids: readonly NodeId[]): Pr
 export async function listUnreachable(db: Database, clusterId: ClusterId, limit: number): Promise<NodeId[]> {
   const { rows } = await sql<{ id: NodeId }>`
     /* tombstone.unreachable */
-    (select o.node_id as id from muster.notable o where o.cluster_id = ${clusterId} and o.status = ${nodeStatusCodes.UNKNOWN} limit ${limit})
+    -- The orders are the indexes': without them PostgreSQL may read all members' rows for the few of one cluster.
+    (select o.node_id as id from muster.notable o where o.cluster_id = ${clusterId} and o.status = ${nodeStatusCodes.UNKNOWN} order by o.node_id limit ${limit})
     union
-    (select t.node_id from muster.task t join muster.lane l on l.id = t.lane
-      where t.cluster_id = ${clusterId} and t.kind = ${taskKindCodes.DELETE} and (t.attempt >= 2 or l.owner is null) limit ${limit})`.execute(db);
+    (select t.node_id from muster.task t
+      where t.cluster_id = ${clusterId} and t.kind = ${taskKindCodes.DELETE}
+        and (t.attempt >= 2 or (select l.owner from muster.lane l where l.id = t.lane) is null)
+      order by t.node_id limit ${limit})`.execute(db);
   return rows.map((row) => row.id);
 }
