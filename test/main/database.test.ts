@@ -72,6 +72,30 @@ describe("with a PostgreSQL that was given", () => {
     expect(said).not.toContain("muster:muster@");
   });
 
+  test("muster doctor, two partitions of the ledger ahead, then none → noted, then wrong", async () => {
+    const client = new pg.Client({ connectionString: database.url });
+    await client.connect();
+    const { rows } = await client.query<{ kind: string; lower_bound: string; upper_bound: string }>(
+      "select kind, lower_bound, upper_bound from muster.ledger_partition where kind = 'event' order by lower_bound",
+    );
+    const forget = (from: number): Promise<unknown> =>
+      client.query("delete from muster.ledger_partition where kind = 'event' and lower_bound = any($1)", [
+        rows.slice(from).map((row) => row.lower_bound),
+      ]);
+    try {
+      await forget(3);
+      expect(await ended(run(["doctor"]))).toMatch(/^note {2}ledger {7}2 of 3 partitions are ahead/m);
+      await forget(1);
+      expect(await ended(run(["doctor"]))).toMatch(/^WRONG ledger {7}0 of 3 partitions are ahead/m);
+    } finally {
+      await client.query(
+        "insert into muster.ledger_partition (kind, lower_bound, upper_bound) select kind, lower_bound, upper_bound from json_to_recordset($1) as r(kind text, lower_bound bigint, upper_bound bigint) on conflict do nothing",
+        [JSON.stringify(rows)],
+      );
+      await client.end();
+    }
+  });
+
   test.each([["api"], ["worker"], ["migrate"], ["start"]])("muster %s on a database of a newer Muster → a sentence, 1", async (part) => {
     const client = new pg.Client({ connectionString: database.url });
     await client.connect();

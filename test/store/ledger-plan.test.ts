@@ -137,6 +137,8 @@ function literal(value: unknown): string {
  * PostgreSQL does walk them, because it cannot know how narrow a range is; there only the events are held to be left alone.
  */
 const mostPages = { force_custom_plan: 200, force_generic_plan: 1_000 };
+/** An anchor is one row by an index; the half of the positions that a bad one would walk is less than what a page may read. */
+const mostPagesOfAnchor = 20;
 /** For 500 events of the tail, each batch looked up by itself. */
 const mostPagesOfTail = 1_000;
 /** For the newest ten of each of 100 clusters: some 1,400 rows, each with its position. */
@@ -157,6 +159,7 @@ function* nodes(plan: Plan): Generator<Plan> {
 
 function mostPagesOf(name: string, mode: keyof typeof mostPages): number {
   if (name === "ledger.scan.backward") return mostPagesOfMany;
+  if (name.startsWith("ledger.anchor.")) return mostPagesOfAnchor;
   return name === "ledger.tail" ? mostPagesOfTail : mostPages[mode];
 }
 
