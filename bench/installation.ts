@@ -10,6 +10,8 @@ import { type ApiClient, connect } from "../src/cli/client.ts";
 export interface Installation {
   readonly pid: number;
   readonly client: ApiClient;
+  /** Its data folder. */
+  readonly data: string;
   stop(): Promise<void>;
 }
 
@@ -19,6 +21,7 @@ export async function startInstallation(): Promise<Installation> {
   const folder = mkdtempSync(join(tmpdir(), "muster-bench-"));
   // Root's PostgreSQL runs as another user; closed to that one, its data would stand elsewhere and stay behind.
   chmodSync(folder, 0o755);
+  const data = join(folder, "data");
   const token = `bench-${randomBytes(16).toString("hex")}`;
   const child = spawn(process.execPath, [program, "start"], {
     cwd: folder,
@@ -26,7 +29,7 @@ export async function startInstallation(): Promise<Installation> {
     env: {
       PATH: process.env["PATH"],
       HOME: process.env["HOME"] ?? folder,
-      MUSTER_DATA: join(folder, "data"),
+      MUSTER_DATA: data,
       MUSTER_PORT: "0",
       MUSTER_ADMIN_TOKEN: token,
       MUSTER_LOG_LEVEL: "warn",
@@ -50,6 +53,7 @@ export async function startInstallation(): Promise<Installation> {
   return {
     pid: child.pid ?? 0,
     client,
+    data,
     stop: async () => {
       await client.close();
       child.kill("SIGINT");

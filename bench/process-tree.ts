@@ -9,8 +9,8 @@ export interface ProcessMemory {
   readonly mib: number;
 }
 
-/** The process and all that it started, directly or not. */
-export function processTree(root: number): ProcessMemory[] {
+/** Pids of the process and of all that it started, directly or not. */
+function pidsUnder(root: number): number[] {
   const parents = new Map<number, number>();
   for (const entry of readdirSync("/proc")) {
     if (!/^\d+$/.test(entry)) continue;
@@ -23,13 +23,31 @@ export function processTree(root: number): ProcessMemory[] {
     for (let at: number | undefined = pid; at !== undefined && at > 1; at = parents.get(at)) if (at === root) return true;
     return false;
   };
-  return [...parents.keys()].filter(isBelow).flatMap((pid) => {
+  return [...parents.keys()].filter(isBelow);
+}
+
+/** What memory the process holds, and each that it started. */
+export function processTree(root: number): ProcessMemory[] {
+  return pidsUnder(root).flatMap((pid) => {
     const rollup = readOrNull(`/proc/${pid}/smaps_rollup`);
     const kib = /^Pss:\s+(\d+) kB$/m.exec(rollup ?? "")?.[1];
     const title = readOrNull(`/proc/${pid}/cmdline`)?.replaceAll("\0", " ").trim() ?? "";
     return kib === undefined || title === "" ? [] : [{ pid, title, mib: Number(kib) / 1024 }];
   });
 }
+
+/** CPU time that they have used so far, s, with that of children that have ended. */
+export function cpuSecondsUnder(root: number): number {
+  const ticks = pidsUnder(root).map((pid) => {
+    const stat = readOrNull(`/proc/${pid}/stat`);
+    const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ") ?? [];
+    return [11, 12, 13, 14].reduce((sum, field) => sum + Number(fields[field] ?? 0), 0);
+  });
+  return ticks.reduce((total, each) => total + each, 0) / ticksPerSecond;
+}
+
+/** Linux' USER_HZ: the same on all its platforms that Node.js runs on. */
+const ticksPerSecond = 100;
 
 function readOrNull(path: string): string | null {
   try {

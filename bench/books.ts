@@ -1,0 +1,40 @@
+/** What PostgreSQL's own books say of an installation: sizes, rows written. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import pg from "pg";
+
+export interface Books {
+  /** Bytes of what a member at rest is made of: node, task and what is remembered of it, with their indexes. */
+  memberBytes(): Promise<number>;
+  /** Bytes of the ledger. */
+  ledgerBytes(): Promise<number>;
+  /** Rows inserted, updated and deleted so far, the ledger's apart. */
+  rowsWritten(): Promise<number>;
+  close(): Promise<void>;
+}
+
+const memberTables = ["node", "task", "notable", "node_health", "node_crash", "probe"];
+
+/** Opens the embedded server's books. @param data the data folder of `muster start` */
+export async function openBooks(data: string): Promise<Books> {
+  const { port, password }: { port: number; password: string } = JSON.parse(readFileSync(join(data, "postgres.json"), "utf8"));
+  const client = new pg.Client({ host: "127.0.0.1", port, user: "muster", password, database: "muster" });
+  await client.connect();
+  const number = async (text: string, values: unknown[] = []): Promise<number> => {
+    const { rows } = await client.query<{ value: string }>(text, values);
+    return Number(rows[0]?.value ?? 0);
+  };
+  return {
+    memberBytes: () => number("select sum(pg_total_relation_size(('muster.' || t)::regclass)) as value from unnest($1::text[]) t", [memberTables]),
+    ledgerBytes: () =>
+      number(`select sum(pg_total_relation_size(c.oid)) as value from pg_class c
+               where c.relnamespace = 'muster'::regnamespace and c.relkind = 'r' and (c.relname like 'event%' or c.relname like 'position%')`),
+    rowsWritten: async () => {
+      // Each backend hands its counts in about once a second, at its next transaction's end.
+      await client.query("select pg_stat_force_next_flush(), pg_stat_clear_snapshot()");
+      return number(`select sum(n_tup_ins + n_tup_upd + n_tup_del) as value from pg_stat_user_tables
+                      where schemaname = 'muster' and relname not like 'event%' and relname not like 'position%' and relname not in ('marker', 'worker', 'host', 'ledger')`);
+    },
+    close: () => client.end(),
+  };
+}
