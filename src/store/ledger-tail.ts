@@ -47,7 +47,8 @@ export async function readTail(session: Session, after: LedgerCursor, limit: num
              where e.batch = p.batch and e.ordinal > case when p.position = $1::bigint then $2::integer else 0 end
              order by e.ordinal limit $3::integer) e
          order by p.position, e.ordinal limit $3::integer
-      ) t on true`,
+      ) t on true
+     order by t.position, t.ordinal`,
     [after.position, after.ordinal, limit],
   );
   const ledger = stateOf(rows[0]);

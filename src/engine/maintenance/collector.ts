@@ -36,10 +36,11 @@ export function startCollector(deps: {
       const profile = profiles.get(tombstone.profileId);
       if (profile !== undefined) byDriver.set(profile.driver, [...(byDriver.get(profile.driver) ?? []), { tombstone, profile }]);
     }
+    const lanesByNode = new Map(found.map((tombstone) => [tombstone.nodeId, tombstone.lane]));
     for (const [driver, graves] of byDriver) {
       const context: CallContext = {
         installation: deps.installation,
-        fence: () => 0n,
+        fence: (node) => held.get(lanesByNode.get(node.id) ?? -1) ?? 0n,
         signal: deps.signal(),
         deadlineMs: store.runtime.clock.monotonicMs() + 30_000,
       };

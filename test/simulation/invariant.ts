@@ -1,0 +1,140 @@
+/** What must hold whatever happened: looked at when everything has settled, and again when everything is gone. */
+
+import { encodeCursor } from "../../src/core/cursor.ts";
+import { type EventTypeName, eventTypeName } from "../../src/core/event.ts";
+import { type NodeStatus, nodeTransitions } from "../../src/core/node.ts";
+import { inconsistencies } from "../support/consistency.ts";
+import { foldDifferences } from "../support/fold.ts";
+import type { Client } from "./client.ts";
+import type { Provider } from "./provider.ts";
+import type { SimulatedServer } from "./server.ts";
+import type { Subscriber } from "./subscriber.ts";
+
+export interface Witnesses {
+  readonly server: SimulatedServer;
+  readonly provider: Provider;
+  readonly clients: readonly Client[];
+  readonly subscribers: readonly Subscriber[];
+  /** The provider refused and lost answers, or members died: then steps may fail. Else nothing may. */
+  readonly failing: boolean;
+}
+
+interface Line {
+  readonly type: number;
+  readonly cluster_id: string | null;
+  readonly node_id: string | null;
+  readonly action_id: string | null;
+  readonly data: Readonly<Record<string, unknown>>;
+  readonly position: bigint;
+  readonly ordinal: number;
+  readonly incarnation: number;
+}
+
+/** Everything that does not hold. */
+export async function breaches(witnesses: Witnesses): Promise<string[]> {
+  const { server, provider, clients, subscribers } = witnesses;
+  const lines = await server.read<Line>(
+    `select e.type, e.cluster_id, e.node_id, e.action_id, e.data, p.position, e.ordinal, l.incarnation
+       from muster.event e join muster.position p on p.batch = e.batch cross join muster.ledger l order by p.position, e.ordinal`,
+  );
+  return [
+    ...(await foldDifferences(server.db)),
+    ...(await inconsistencies(server.db)),
+    ...transitionBreaches(lines),
+    ...sizeBreaches(lines),
+    ...(await wishBreaches(server, clients)),
+    ...subscribers.flatMap((subscriber, i) => streamBreaches(`subscriber ${i + 1}`, lines, subscriber.seen)),
+    ...(await failureBreaches(server, witnesses.failing)),
+    ...(await bookBreaches(server, provider)),
+  ];
+}
+
+const named = (line: Line): EventTypeName => eventTypeName(line.type);
+
+function transitionBreaches(lines: readonly Line[]): string[] {
+  return lines.flatMap((line) => {
+    if (named(line) !== "node.status.changed") return [];
+    const from = String(line.data["from"]) as NodeStatus;
+    const to = String(line.data["to"]);
+    const known: readonly string[] = Object.values(nodeTransitions[from] ?? {});
+    return known.includes(to) ? [] : [`node ${line.node_id} went from ${from} to ${to}`];
+  });
+}
+
+/** No accepted change of the size was overwritten by one that did not know of it. */
+function sizeBreaches(lines: readonly Line[]): string[] {
+  const wanted = new Map<string, unknown>();
+  return lines.flatMap((line) => {
+    const id = line.cluster_id ?? "";
+    if (named(line) === "cluster.created") wanted.set(id, line.data["desiredCapacity"]);
+    if (named(line) !== "cluster.resized") return [];
+    const before = wanted.get(id);
+    wanted.set(id, line.data["to"]);
+    return before === line.data["from"] ? [] : [`cluster ${id} was resized from ${String(line.data["from"])}, but ${String(before)} was wanted`];
+  });
+}
+
+/** What clients were told is so, and each key did its work once. */
+async function wishBreaches(server: SimulatedServer, clients: readonly Client[]): Promise<string[]> {
+  const actions = await server.read<{ id: string }>("select id from muster.action where cause = 1 order by id");
+  const there = new Set(actions.map(({ id }) => id));
+  const told = new Set<string>();
+  const lost: string[] = [];
+  let open = 0;
+  for (const client of clients) {
+    for (const [key, answer] of client.accepted) {
+      const id = answer["actionId"];
+      if (id === undefined) continue;
+      told.add(id);
+      if (!there.has(id)) lost.push(`${key} was accepted as action ${id}, which does not exist`);
+    }
+    open += [...client.open].filter((key) => !client.accepted.has(key)).length;
+  }
+  const untold = [...there].filter((id) => !told.has(id)).length;
+  return untold > open ? [...lost, `${untold} actions of users exist of which nobody was told, and only ${open} wishes are open`] : lost;
+}
+
+/** Every event exactly once, in the ledger's order. */
+function streamBreaches(who: string, lines: readonly Line[], seen: readonly string[]): string[] {
+  const all = lines.map(({ incarnation, position, ordinal }) => encodeCursor({ incarnation, position, ordinal }));
+  const at = all.findIndex((cursor, i) => cursor !== seen[i]);
+  if (at < 0 && seen.length === all.length) return [];
+  return [
+    `${who} saw ${seen.length} of ${all.length} events; the first difference is at ${at}: ${seen.slice(at - 1, at + 4).join(" ")} instead of ${all.slice(at - 1, at + 4).join(" ")}`,
+  ];
+}
+
+/** An action fails for what the provider did, never because one of ours died. */
+async function failureBreaches(server: SimulatedServer, failing: boolean): Promise<string[]> {
+  const rows = await server.read<{ id: string; kind: number; status_reason: string | null }>(
+    "select id, kind, status_reason from muster.action where status = 5 order by id",
+  );
+  return rows.flatMap(({ id, kind, status_reason: reason }) =>
+    /NOBODY_KNOWS/.test(reason ?? "") || (failing && /PROVIDER|DEADLINE|NO_OUTCOME|members failed|not there any more/.test(reason ?? ""))
+      ? []
+      : [`action ${id} (kind ${kind}) failed: ${reason}`],
+  );
+}
+
+/** Tables and provider agree: who is ACTIVE lives, and nothing lives that no row names. */
+async function bookBreaches(server: SimulatedServer, provider: Provider): Promise<string[]> {
+  const nodes = await server.read<{ id: string; name: string; status: number; epoch: number; physical_id: string | null }>(
+    "select id, name, status, epoch, physical_id from muster.node order by id",
+  );
+  const graves = new Set((await server.read<{ node_id: string }>("select node_id from muster.tombstone order by 1")).map((row) => row.node_id));
+  const rows = new Map(nodes.map((node) => [node.id, node]));
+  const found: string[] = [];
+  const living = provider.living();
+  for (const node of nodes) {
+    if (node.status !== 3) continue;
+    const thing = living.find((each) => each.nodeId === node.id);
+    if (thing === undefined) found.push(`${node.name} is ACTIVE as ${node.physical_id}, and nothing lives`);
+    else if (thing.id !== node.physical_id || thing.epoch !== node.epoch)
+      found.push(`${node.name} is ACTIVE as ${node.physical_id} of epoch ${node.epoch}; what lives is ${thing.id} of epoch ${thing.epoch}`);
+  }
+  for (const thing of living) {
+    if (!rows.has(thing.nodeId) && !graves.has(thing.nodeId))
+      found.push(`${thing.id} lives (${thing.type}, epoch ${thing.epoch}), and no row names it`);
+  }
+  return found;
+}

@@ -1,0 +1,69 @@
+/** `npm run simulate`: seeds through the simulator. `-- --help` says how. */
+import { parseArgs } from "node:util";
+import { startPostgres } from "../support/postgres.ts";
+import { type Run, runSeed } from "./scenario.ts";
+import { openSimulatedServer } from "./server.ts";
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: "string", default: "100" },
+    from: { type: "string", default: "1" },
+    seed: { type: "string" },
+    twice: { type: "boolean", default: false },
+    trace: { type: "boolean", default: false },
+    server: { type: "string" },
+    help: { type: "boolean", default: false },
+  },
+});
+
+if (values.help) {
+  console.log(`Usage: npm run simulate -- [options]
+  --seeds 1000     how many seeds
+  --from 1         the first of them
+  --seed 17        this one alone
+  --twice          each seed twice: both runs must come to the same hash
+  --trace          print every step
+  --server URL     a PostgreSQL to use, as a superuser, DATABASE in the place of the database's name; else one is started`);
+} else await simulate();
+
+async function simulate(): Promise<void> {
+  const from = Number(values.seed ?? values.from);
+  const seeds = values.seed === undefined ? Number(values.seeds) : 1;
+  const postgres = values.server === undefined ? await startPostgres({ autovacuum: "off" }) : null;
+  const server = await openSimulatedServer(values.server ?? postgres?.url("DATABASE") ?? "", `simulation_${process.pid}`);
+  const startedMs = performance.now();
+  const total = { runs: 0, steps: 0, simulatedMs: 0, faults: new Map<string, number>() };
+  try {
+    for (let seed = from; seed < from + seeds; seed++) {
+      const run = await runSeed(server, seed, values.trace ? console.log : null);
+      add(total, run);
+      if (values.twice) {
+        const again = await runSeed(server, seed);
+        if (again.hash !== run.hash)
+          fail(seed, [`two runs of one seed differ: ${run.hash} after ${run.steps} steps, ${again.hash} after ${again.steps}`]);
+      }
+      if (run.violations.length > 0) fail(seed, run.violations);
+      if (seeds === 1) console.log(`seed ${seed}: hash ${run.hash}`);
+      if (process.exitCode === 1) break;
+    }
+  } finally {
+    await server.close();
+    await postgres?.stop();
+  }
+  const seconds = (performance.now() - startedMs) / 1_000;
+  const faults = [...total.faults].sort().map(([name, count]) => `${name} ${count}`);
+  console.log(`${total.runs} seeds in ${seconds.toFixed(1)} s, ${total.steps} steps, ${(total.simulatedMs / 1_000).toFixed(0)} s simulated`);
+  console.log(`faults: ${faults.join(", ") || "none"}`);
+}
+
+function add(total: { runs: number; steps: number; simulatedMs: number; readonly faults: Map<string, number> }, run: Run): void {
+  total.runs++;
+  total.steps += run.steps;
+  total.simulatedMs += run.simulatedMs;
+  for (const [name, count] of run.faults) total.faults.set(name, (total.faults.get(name) ?? 0) + count);
+}
+
+function fail(seed: number, violations: readonly string[]): void {
+  process.exitCode = 1;
+  console.log(`seed ${seed} FAILED:\n  ${violations.slice(0, 10).join("\n  ")}\nrepeat it: npm run simulate -- --seed ${seed} --trace`);
+}

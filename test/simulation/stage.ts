@@ -1,0 +1,513 @@
+/**
+ * The stage: it owns time and decides, by its dice, whose statement runs next, which answer is lost, who freezes or dies. Between two
+ * steps nothing moves: every process waits for a statement, a timer or a driver. A statement that waits for a lock is recognized by
+ * pg_blocking_pids and left waiting while others go on.
+ */
+
+import { setImmediate as turn } from "node:timers/promises";
+import { isAbsence } from "../../src/store/failure.ts";
+import type { Dice } from "./dice.ts";
+import { Line } from "./line.ts";
+import type { SimulatedProcess } from "./process.ts";
+import type { SimulatedServer } from "./server.ts";
+import type { Trace } from "./trace.ts";
+
+interface Due {
+  readonly atMs: number;
+  readonly order: number;
+  readonly run: () => void | Promise<void>;
+}
+
+export interface FaultRates {
+  /** Of each step. */
+  readonly step: number;
+  /** Of each COMMIT: that its answer is lost, before or after it took effect. */
+  readonly commit: number;
+  /** Of each wake-up: that it is lost. */
+  readonly wake: number;
+}
+
+/** What a server's time-outs are set to, ms. */
+const lockTimeoutMs = 5_000;
+const idleInTransactionMs = 10_000;
+/** Statements by which a worker writes what came of its work. */
+const outcomes: ReadonlySet<string> = new Set(["node.save", "node.plan", "node.delete", "task.begin", "task.set", "plan.save"]);
+
+export class Stage {
+  readonly server: SimulatedServer;
+  readonly dice: Dice;
+  readonly trace: Trace;
+  readonly violations: string[] = [];
+  readonly faults = new Map<string, number>();
+  processes: SimulatedProcess[] = [];
+  nowMs = 0;
+  /** null: peace. */
+  rates: FaultRates | null = null;
+  /** Called when a process was killed by a fault: something may start it again. */
+  onKilled: (process: SimulatedProcess) => void = () => undefined;
+  private lines: Line[] = [];
+  private agenda: Due[] = [];
+  private order = 0;
+  private lineNumber = 0;
+  private clockMs = -1;
+  private pending = 0;
+
+  constructor(server: SimulatedServer, dice: Dice, trace: Trace) {
+    this.server = server;
+    this.dice = dice;
+    this.trace = trace;
+  }
+
+  nextOrder(): number {
+    return ++this.order;
+  }
+
+  /** Has something happen in so many ms. */
+  in(ms: number, run: Due["run"]): void {
+    this.agenda.push({ atMs: this.nowMs + ms, order: this.nextOrder(), run });
+  }
+
+  wait(ms: number): Promise<void> {
+    return new Promise((resolve) => this.in(ms, resolve));
+  }
+
+  /** Has something reach a process in so many ms, or once it moves again; nothing reaches a dead one. */
+  reach(process: SimulatedProcess, ms: number, run: () => void): void {
+    this.in(ms, () => {
+      if (!process.alive) return;
+      if (process.frozen()) this.reach(process, process.frozenUntilMs - this.nowMs, run);
+      else run();
+    });
+  }
+
+  violate(what: string): void {
+    this.violations.push(what);
+  }
+
+  logged(process: SimulatedProcess, message: string, fields: Readonly<Record<string, unknown>>): void {
+    const texts = Object.values(fields).map((value) => (value instanceof Error ? (value.stack ?? value.message) : String(value)));
+    this.violate(`${process.name} logged an error: ${message} ${texts.join(" ")}`);
+  }
+
+  openLine(process: SimulatedProcess, kind: Line["kind"]): Line {
+    const line = new Line(++this.lineNumber, process, kind);
+    this.lines.push(line);
+    return line;
+  }
+
+  /** A process says farewell. */
+  closeLine(line: Line): void {
+    line.breakForProcess();
+    this.in(0, () => this.closeOnServer(line));
+  }
+
+  /** One step; false: nothing will ever happen any more. */
+  async step(): Promise<boolean> {
+    await this.fireDue();
+    if (this.rates !== null && this.dice.chance(this.rates.step)) await this.strike();
+    const able = this.lines.filter((line) => this.able(line));
+    const idle = this.rates !== null && this.dice.chance(0.01);
+    if (able.length === 0 || idle) {
+      const next = this.nextMs();
+      if (next === null && able.length === 0) return false;
+      this.nowMs = idle ? this.nowMs + this.dice.below(400) : Math.max(this.nowMs, next ?? this.nowMs);
+      return true;
+    }
+    await this.serve(this.choose(able));
+    return true;
+  }
+
+  private able(line: Line): boolean {
+    const { request, process } = line;
+    if (request === null || line.closed || line.lost || !process.alive || process.frozen() || process.stalled()) return false;
+    return request.state === "waiting" || request.state === "answered";
+  }
+
+  private choose(able: readonly Line[]): Line {
+    let left = this.dice.fraction() * able.reduce((sum, line) => sum + line.process.weight, 0);
+    for (const line of able) {
+      left -= line.process.weight;
+      if (left < 0) return line;
+    }
+    return able[able.length - 1] ?? this.dice.pick(able);
+  }
+
+  /** Looks into the tables from outside; nothing moves meanwhile. */
+  async look<Row>(text: string, values: readonly unknown[] = []): Promise<readonly Row[]> {
+    return this.outside(this.server.read<Row>(text, values));
+  }
+
+  /** Something that really takes time: nothing moves meanwhile. */
+  async outside<T>(work: Promise<T>): Promise<T> {
+    this.pending++;
+    try {
+      return await work;
+    } finally {
+      this.pending--;
+    }
+  }
+
+  /** Until nothing in any process moves by itself. */
+  private async rest(): Promise<void> {
+    await turn();
+    while (this.pending > 0) await turn();
+  }
+
+  private async fireDue(): Promise<void> {
+    await this.rest();
+    for (;;) {
+      const first = this.firstDue();
+      if (first === null || first.atMs > this.nowMs) return;
+      if ("run" in first) {
+        this.agenda = this.agenda.filter((due) => due !== first);
+        await first.run();
+      } else first.end();
+      await this.rest();
+    }
+  }
+
+  private firstDue(): Due | ReturnType<SimulatedProcess["firstTimer"]> {
+    let first: Due | NonNullable<ReturnType<SimulatedProcess["firstTimer"]>> | null = null;
+    const before = (a: { atMs: number; order: number }, b: { atMs: number; order: number } | null): boolean =>
+      b === null || a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
+    for (const due of this.agenda) if (before(due, first)) first = due;
+    for (const process of this.processes) {
+      const timer = process.alive && !process.frozen() ? process.firstTimer() : null;
+      if (timer !== null && before(timer, first)) first = timer;
+    }
+    return first;
+  }
+
+  private nextMs(): number | null {
+    return this.firstDue()?.atMs ?? null;
+  }
+
+  // ── Statements ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Runs a statement, or hands on the answer of one that had to wait. */
+  private async serve(line: Line): Promise<void> {
+    const { request } = line;
+    if (request === null) return;
+    if (request.state === "answered") return this.hand(line);
+    const { rates } = this;
+    if (rates !== null && request.name === "commit" && this.dice.chance(rates.commit)) return this.cut(line, this.dice.pick(cutModes), "commit");
+    await this.run(line);
+    if (request.answer !== null && this.able(line)) await this.hand(line);
+  }
+
+  private async hand(line: Line): Promise<void> {
+    const { request } = line;
+    if (request?.answer == null) return;
+    if (!request.noted) await this.answered(line);
+    const { answer } = request;
+    this.trace.note(this.nowMs, line.process.name, `${line.number} ${request.name}`, answer.ok ? String(answer.rowCount) : codeOf(answer.error));
+    line.take();
+  }
+
+  /** A transaction in which nothing is asked any more is ended by the server. */
+  private async endIdle(line: Line): Promise<void> {
+    if (line.closed || !line.inTransaction) return;
+    const leftMs = line.servedAtMs + idleInTransactionMs - this.nowMs;
+    if (leftMs > 0) {
+      this.in(leftMs, () => this.endIdle(line));
+      return;
+    }
+    this.trace.note(this.nowMs, line.process.name, `${line.number} idle in transaction`, "ended");
+    line.breakForProcess();
+    await this.closeOnServer(line);
+  }
+
+  /** Lets a waiting statement reach the server, and waits until it is answered or blocked. */
+  private async run(line: Line): Promise<void> {
+    const { request } = line;
+    if (request === null || request.state !== "waiting") return;
+    line.backend ??= await this.server.lease(line.process.name);
+    const { backend } = line;
+    if (request.name === "commit") await this.checkFences(line);
+    if (this.clockMs !== this.nowMs && /clock_timestamp|start_time/.test(request.text)) {
+      this.clockMs = this.nowMs;
+      await this.server.setClock(this.nowMs * 1_000);
+    }
+    request.state = "running";
+    line.servedAtMs = this.nowMs;
+    request.settled = backend.run(request.text, request.values).then((answer) => {
+      request.answer = answer.ok && !/\border by\b[^()]*$/i.test(request.text) ? { ...answer, rows: sorted(answer.rows) } : answer;
+      request.state = "answered";
+    });
+    await this.settle();
+    this.nowMs += 0.1 + this.dice.below(40) / 100;
+    if (request.answer === null) this.trace.note(this.nowMs, line.process.name, `${line.number} ${request.name}`, "blocked");
+    else await this.answered(line);
+  }
+
+  /** What the stage makes of an answer, whether or not it ever reaches the process. */
+  private async answered(line: Line): Promise<void> {
+    const { request, backend } = line;
+    if (request?.answer == null || backend === null) return;
+    const { name, values, answer } = request;
+    request.noted = true;
+    const notices = backend.takeNotices();
+    if (!answer.ok) return;
+    if (name === "begin") {
+      line.inTransaction = true;
+      line.lanesChecked = [];
+      line.wroteOutcome = null;
+      this.in(idleInTransactionMs, () => this.endIdle(line));
+    } else if (name === "commit" || name === "rollback") line.inTransaction = false;
+    else if (name === "lane.check") line.lanesChecked.push(...(values[0] as number[]));
+    else if (name === "worker.insert") line.process.workerIds.push(String(values[0]));
+    else if (outcomes.has(name)) line.wroteOutcome = name;
+    for (const notice of notices) {
+      const [verb, about = ""] = notice.split(" ");
+      if (verb === "notify") this.notify(about);
+      if (verb === "terminate") await this.terminate(Number(about));
+    }
+  }
+
+  /** Invariant 2: outcomes are written only while the lanes are ours. */
+  private async checkFences(line: Line): Promise<void> {
+    const { process } = line;
+    if (process.kind !== "worker" || line.wroteOutcome === null) return;
+    if (line.lanesChecked.length === 0) {
+      this.violate(`${process.name} writes ${line.wroteOutcome} and has checked no lane`);
+      return;
+    }
+    const rows = await this.server.read<{ id: number; owner: string | null }>(
+      "select id, owner from muster.lane where id = any($1::int[]) order by id",
+      [line.lanesChecked],
+    );
+    const foreign = rows.filter(({ owner }) => owner === null || !process.workerIds.includes(owner));
+    if (foreign.length > 0)
+      this.violate(`${process.name} writes ${line.wroteOutcome} in lanes ${foreign.map(({ id }) => id).join(", ")}, which are not its own`);
+  }
+
+  private notify(channel: string): void {
+    const lost = this.rates?.wake ?? 0;
+    for (const line of this.lines) {
+      for (const [name, hear] of line.channels) {
+        if (name !== channel || line.lost || this.dice.chance(lost)) continue;
+        this.reach(line.process, this.dice.below(10), () => {
+          if (!line.lost) hear();
+        });
+      }
+    }
+  }
+
+  private async terminate(pid: number): Promise<void> {
+    const line = this.lines.find((each) => each.backend?.pid === pid);
+    if (line === undefined) return;
+    this.trace.note(this.nowMs, line.process.name, `${line.number} backend`, "terminated");
+    this.reach(line.process, this.dice.below(20), () => line.breakForProcess());
+    await this.closeOnServer(line);
+  }
+
+  /** Until every statement on the server is answered, or waits for a lock that somebody idle holds. */
+  private async settle(): Promise<void> {
+    for (;;) {
+      const out = this.lines.filter((line) => line.request?.state === "running" || line.request?.state === "blocked");
+      if (out.length === 0) return;
+      if (out.some((line) => line.request?.state === "running")) await answeredOrAMoment(out);
+      const left = out.filter((line) => line.request?.state === "running" || line.request?.state === "blocked");
+      if (left.length === 0) continue;
+      const blockers = await this.server.blockers(left.map((line) => line.backend?.pid ?? 0));
+      await turn();
+      const still = left.filter((line) => line.request?.state === "running" || line.request?.state === "blocked");
+      if (still.some((line) => (blockers.get(line.backend?.pid ?? 0) ?? []).length === 0)) continue;
+      if (still.length > 0 && deadlocked(still, blockers)) {
+        this.violate(`a deadlock: ${still.map((line) => `${line.process.name} at ${line.request?.name}`).join(", ")}`);
+        await aMoment();
+        continue;
+      }
+      for (const line of still) this.block(line);
+      if (still.length < left.length) continue;
+      return;
+    }
+  }
+
+  private block(line: Line): void {
+    const { request } = line;
+    if (request === null || request.state === "blocked") return;
+    request.state = "blocked";
+    this.in(lockTimeoutMs, async () => {
+      if (request.state !== "blocked" || line.backend === null) return;
+      await this.server.cancel(line.backend);
+      await this.untilAnswered(line);
+      this.trace.note(this.nowMs, line.process.name, `${line.number} ${request.name}`, "lock timeout");
+      await this.settle();
+    });
+  }
+
+  private async untilAnswered(line: Line): Promise<void> {
+    while (line.request?.state === "running" || line.request?.state === "blocked") await aMoment();
+  }
+
+  // ── Faults ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  count(fault: string): void {
+    this.faults.set(fault, (this.faults.get(fault) ?? 0) + 1);
+  }
+
+  private async strike(): Promise<void> {
+    const alive = this.processes.filter((process) => process.alive);
+    if (alive.length === 0) return;
+    const process = this.dice.pick(alive);
+    const kind = this.dice.below(100);
+    if (kind < 30) {
+      const lines = this.lines.filter((line) => !line.lost && !line.closed && line.process.alive);
+      const busy = lines.filter((line) => line.inTransaction || line.request !== null);
+      if (lines.length > 0)
+        await this.cut(this.dice.pick(busy.length > 0 && this.dice.chance(0.7) ? busy : lines), this.dice.pick(cutModes), "connection");
+    } else if (kind < 50) await this.freeze(process, this.dice.pick([300, 1_200, 2_500, 6_500, 12_000]) * (0.5 + this.dice.fraction()));
+    else if (kind < 65) {
+      this.say("stall", process.name);
+      process.stalledUntilMs = this.nowMs + this.dice.between(50, 3_000);
+      this.in(process.stalledUntilMs - this.nowMs, () => undefined);
+    } else if (kind < 80) await this.kill(process);
+    else if (kind < 88) await this.cutOff(process, this.dice.between(100, 6_000));
+    else if (kind < 97) process.weight = this.dice.pick([1, 1, 0.05, 10]);
+    else await this.restartServer();
+  }
+
+  private say(fault: string, who: string, what = ""): void {
+    this.count(fault);
+    this.trace.note(this.nowMs, who, `fault ${fault}`, what);
+  }
+
+  /** Nothing in it moves; what it had sent may still reach the server. */
+  private async freeze(process: SimulatedProcess, ms: number): Promise<void> {
+    this.say("freeze", process.name, ms.toFixed(0));
+    process.frozenUntilMs = this.nowMs + ms;
+    this.in(ms, () => undefined);
+    for (const line of this.lines.filter((each) => each.process === process && each.request?.state === "waiting" && !each.lost)) {
+      if (this.dice.chance(0.5)) await this.run(line);
+    }
+  }
+
+  async kill(process: SimulatedProcess): Promise<void> {
+    this.say("kill", process.name);
+    process.die();
+    this.processes = this.processes.filter((each) => each !== process);
+    for (const line of this.lines.filter((each) => each.process === process)) await this.cut(line, this.dice.pick(cutModes), "of the dead");
+    this.onKilled(process);
+  }
+
+  private async cutOff(process: SimulatedProcess, ms: number): Promise<void> {
+    this.say("cut off", process.name, ms.toFixed(0));
+    process.unreachableUntilMs = this.nowMs + ms;
+    for (const line of this.lines.filter((each) => each.process === process && !each.lost)) await this.cut(line, this.dice.pick(cutModes), "cut off");
+  }
+
+  /** Every connection breaks at once; what was being committed may or may not have been. */
+  private async restartServer(): Promise<void> {
+    this.say("restart of the server", "server");
+    for (const line of [...this.lines]) await this.cut(line, this.dice.pick(["before", "after"]), "restart");
+    await this.server.setBirth((this.nowMs + 86_400_000) * 1_000);
+  }
+
+  /**
+   * Breaks a line. before: what waits never reaches the server. after: it does, its answer does not come back. later: the process learns
+   * of it now, the server goes on for a while.
+   */
+  private async cut(line: Line, mode: (typeof cutModes)[number], why: string): Promise<void> {
+    if (line.closed || line.orphan) return;
+    this.say("cut", line.process.name, `${line.number} ${mode} ${line.request?.name ?? "idle"} (${why})`);
+    if (mode === "after") await this.run(line);
+    line.breakForProcess();
+    const going = mode !== "before" && (line.request?.state === "blocked" || (mode === "later" && line.request?.state === "waiting"));
+    if (mode !== "later" && !going) return this.closeOnServer(line);
+    line.orphan = true;
+    this.in(this.dice.between(1, this.dice.chance(0.5) ? 60 : 2_500), () => this.endOrphan(line));
+  }
+
+  private async endOrphan(line: Line): Promise<void> {
+    if (line.closed) return;
+    if (line.request?.state === "waiting") {
+      this.trace.note(this.nowMs, line.process.name, `${line.number} ${line.request.name}`, "reaches the server");
+      await this.run(line);
+    }
+    // As long as it waits for a lock the server does not look whether anybody is there.
+    if (line.request?.state === "blocked") this.in(100, () => this.endOrphan(line));
+    else await this.closeOnServer(line);
+  }
+
+  private async closeOnServer(line: Line): Promise<void> {
+    if (line.closed) return;
+    line.closed = true;
+    const { backend } = line;
+    if (backend !== null) {
+      if (line.request?.state === "blocked") {
+        await this.server.cancel(backend);
+        await this.untilAnswered(line);
+      }
+      await this.server.recycle(backend);
+      line.backend = null;
+    }
+    this.lines = this.lines.filter((each) => each !== line);
+    await this.settle();
+  }
+
+  /** From now on nothing breaks; what is broken mends. */
+  peace(): void {
+    this.rates = null;
+    for (const process of this.processes) {
+      process.frozenUntilMs = Math.min(process.frozenUntilMs, this.nowMs);
+      process.stalledUntilMs = 0;
+      process.unreachableUntilMs = 0;
+      process.weight = 1;
+    }
+    this.trace.note(this.nowMs, "stage", "peace", "");
+  }
+
+  /** Ends everything at once. */
+  async clear(): Promise<void> {
+    for (const process of this.processes) process.die();
+    this.agenda = [];
+    for (const line of [...this.lines]) await this.closeOnServer(line);
+  }
+}
+
+const cutModes = ["before", "after", "later"] as const;
+
+function codeOf(error: Error): string {
+  const code = "code" in error ? String(error.code) : error.name;
+  return isAbsence(error) ? "absent" : code;
+}
+
+/** Rows in an order of their own, where the statement asks for none. */
+function sorted<Row>(rows: readonly Row[]): readonly Row[] {
+  if (rows.length < 2) return rows;
+  const keyed = rows.map((row) => ({ row, key: JSON.stringify(row, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value)) }));
+  return keyed.sort((a, b) => (a.key < b.key ? -1 : 1)).map(({ row }) => row);
+}
+
+/** A real pause, for the server to get on. */
+function aMoment(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 1));
+}
+
+/** Until all that run are answered, or so long that somebody may be waiting for a lock. */
+async function answeredOrAMoment(lines: readonly Line[]): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const moment = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, 4);
+  });
+  await Promise.race([moment, Promise.all(lines.map((line) => (line.request?.state === "running" ? line.request.settled : null)))]);
+  clearTimeout(timer);
+}
+
+/** True where everybody waits in a ring: PostgreSQL ends one of them by itself. */
+function deadlocked(lines: readonly Line[], blockers: ReadonlyMap<number, readonly number[]>): boolean {
+  const waiting = new Map(lines.map((line) => [line.backend?.pid ?? 0, blockers.get(line.backend?.pid ?? 0) ?? []]));
+  const inRing = (start: number): boolean => {
+    const seen = new Set<number>();
+    const stack = [...(waiting.get(start) ?? [])];
+    for (let pid = stack.pop(); pid !== undefined; pid = stack.pop()) {
+      if (pid === start) return true;
+      if (seen.has(pid)) continue;
+      seen.add(pid);
+      stack.push(...(waiting.get(pid) ?? []));
+    }
+    return false;
+  };
+  return [...waiting.keys()].some(inRing);
+}
