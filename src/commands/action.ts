@@ -39,7 +39,11 @@ export async function cancelAction(context: CommandContext, input: CancelActionI
     if (action === undefined) return notFound(["id"], "action");
     if (isFinished(action.status)) return finished(action);
     const now = await tx.now();
+    const { done, failed } = action.progress;
+    const end = (): Promise<unknown> => stepActions(tx, now, [{ id, event: "cancelled", reason: "cancelled", done, failed }]);
     if (action.kind === "CLUSTER_DELETE" && cluster !== null) {
+      // Before the cluster's observed state is touched, as planners do: else each waits for the other.
+      await end();
       const stays = await takeDeletionBack(tx, now, cluster, action);
       if (!stays) {
         return refused({
@@ -55,8 +59,8 @@ export async function cancelAction(context: CommandContext, input: CancelActionI
       if (action.kind === "NODE_DELETE" || node.status === "DELETING") return deletingNode(node);
       await letGo(tx, now, node, action, cluster);
     }
-    const { done, failed } = action.progress;
-    await stepActions(tx, now, [{ id, event: "cancelled", reason: "cancelled", done, failed }]);
+    // Of one that has ended above, nothing more.
+    await end();
     if (cluster !== null) tx.markDue(cluster.id);
     return { ok: true, value: { actionId: id } };
   });

@@ -224,9 +224,6 @@ export async function deleteCluster(context: CommandContext, input: DeleteCluste
     const about = { projectId: cluster.projectId, clusterId: cluster.id, clusterName: cluster.name };
     await saveWanted(tx.db, now, cluster, { deleting: true, abandon: input.abandon, generation, existenceActionId: actionId });
     tx.events.push({ type: "cluster.deletion.wanted", ...about, actionId, data: { generation } });
-    const former = await setClusterStatus(tx.db, now, cluster.id, "DELETING", null);
-    if (former !== "DELETING")
-      tx.events.push({ type: "cluster.status.changed", ...about, actionId, data: { from: former, to: "DELETING", reason: null } });
     const total = standing(counts) + counts.deleting;
     const action = {
       id: actionId,
@@ -250,6 +247,10 @@ export async function deleteCluster(context: CommandContext, input: DeleteCluste
       },
     ]);
     await supersedeActions(tx, now, { clusterId: cluster.id, facet: "ALL", by: actionId, totals: counts });
+    // After the actions, as planners do: else each waits for the other.
+    const former = await setClusterStatus(tx.db, now, cluster.id, "DELETING", null);
+    if (former !== "DELETING")
+      tx.events.push({ type: "cluster.status.changed", ...about, actionId, data: { from: former, to: "DELETING", reason: null } });
     tx.markDue(cluster.id);
     return { ok: true, value: { clusterId: cluster.id, actionId } };
   });

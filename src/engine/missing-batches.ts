@@ -3,8 +3,11 @@
  * for these few by name in each tick, so a transaction that commits a moment after its neighbours loses no time, and nothing is scanned.
  */
 
-/** How long one is looked for in each tick, ms; then the sweep over all markers, once a second, is enough. */
-const patienceMs = 5_000;
+/**
+ * How long one is looked for in each tick, ms; then it was given up, as a rule, and the sweep over all markers is enough. Longer than a transaction of ours can last
+ * after it took its number (idle for 10 s, a statement of 15 s): what follows from it must not get its position first.
+ */
+const patienceMs = 30_000;
 /** More than this at once are left to the sweep: the numbers jumped (a restart of the server does that). */
 const most = 5_000;
 
@@ -15,10 +18,13 @@ export interface MissingBatches {
   list(nowMs: number): readonly bigint[];
 }
 
-/** @param top the highest batch so far: nothing below it is known to be missing */
-export function createMissingBatches(top: bigint): MissingBatches {
+/**
+ * @param top the highest batch so far
+ * @param known those below it that have no position, ascending
+ */
+export function createMissingBatches(top: bigint, known: readonly bigint[] = [], nowMs = 0): MissingBatches {
   /** Batch → since when, in the order of discovery: the oldest first. */
-  const missing = new Map<bigint, number>();
+  const missing = new Map<bigint, number>(known.map((batch) => [batch, nowMs]));
   let highest = top;
   return {
     note: (batches, nowMs) => {

@@ -129,7 +129,7 @@ async function lead(self: Sequencer, session: Session): Promise<void> {
 /** One tick after the other: of what is new, or a sweep when one is due. */
 function createTicker(self: Sequencer, session: Session, first: Lead): () => Promise<{ full: boolean; position: bigint }> {
   const { clock, timers } = self.store.runtime;
-  const missing = createMissingBatches(first.topBatch);
+  const missing = createMissingBatches(first.topBatch, first.missing, clock.monotonicMs());
   let { topBatch, position } = first;
   let sweepAtMs = 0;
   return async () => {

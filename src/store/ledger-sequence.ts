@@ -11,7 +11,12 @@ export interface Lead {
   readonly position: bigint;
   /** The highest batch that has one. */
   readonly topBatch: bigint;
+  /** The batches not far below it that have none, ascending: they may be about to be committed. */
+  readonly missing: readonly bigint[];
 }
+
+/** How far below the highest batch a new sequencer looks for numbers that were passed over. */
+const lookBack = 5_000;
 
 /** Makes this session's owner the sequencer, and whoever was it before harmless. The session must hold the lock. */
 export async function takeLead(session: Session): Promise<Lead> {
@@ -25,7 +30,15 @@ export async function takeLead(session: Session): Promise<Lead> {
     /* sequencer.lead */
     update muster.ledger set sequencer_epoch = sequencer_epoch + 1 returning sequencer_epoch, position, top_batch`);
   if (row === undefined) throw new Error("the ledger has no first row: the database is not migrated");
-  return { epoch: row.sequencer_epoch, position: row.position, topBatch: row.top_batch };
+  const gaps = await session.query<{ batch: bigint }>(
+    `
+    /* sequencer.gaps */
+    select generate_series(greatest(1, $1::bigint - $2::bigint), $1::bigint) as batch
+    except select batch from muster.position where batch >= $1::bigint - $2::bigint
+    order by batch`,
+    [row.top_batch, lookBack],
+  );
+  return { epoch: row.sequencer_epoch, position: row.position, topBatch: row.top_batch, missing: gaps.map(({ batch }) => batch) };
 }
 
 export interface Tick {

@@ -3,15 +3,23 @@ import { describe, expect, test } from "vitest";
 import { createMissingBatches } from "../../src/engine/missing-batches.ts";
 
 describe("missing batches", () => {
-  test("numbers that were passed over: listed until they come or five seconds are over", () => {
+  test("numbers that were passed over: listed until they come or half a minute is over", () => {
     const missing = createMissingBatches(10n);
     missing.note([11n, 14n], 1_000);
     expect(missing.list(1_000)).toEqual([12n, 13n]);
     missing.note([13n], 2_000);
     missing.note([17n], 3_000);
     expect(missing.list(3_000)).toEqual([12n, 15n, 16n]);
-    expect(missing.list(6_000)).toEqual([15n, 16n]);
-    expect(missing.list(8_000)).toEqual([]);
+    expect(missing.list(31_000)).toEqual([15n, 16n]);
+    expect(missing.list(33_000)).toEqual([]);
+  });
+
+  test("a new sequencer is told what its forerunner had passed over → looks for it by name from the first tick", () => {
+    const missing = createMissingBatches(10n, [7n, 9n], 1_000);
+    expect(missing.list(1_000)).toEqual([7n, 9n]);
+    missing.note([9n, 12n], 2_000);
+    expect(missing.list(2_000)).toEqual([7n, 11n]);
+    expect(missing.list(31_000)).toEqual([11n]);
   });
 
   test("the numbers jump → left to the sweep, and the memory stays small", () => {

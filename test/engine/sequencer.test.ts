@@ -106,6 +106,23 @@ describe("sequencer", () => {
     await session.close();
   });
 
+  test("a number that a former leader passed over → the next one knows it, so what follows from it cannot come first", async () => {
+    const former = await stage.openSession();
+    const { epoch } = await takeLead(former);
+    const cause = await heldOpen("cause");
+    await stage.write(1, 1, "other");
+    await positionMarkers(former, { epoch, above: 0n, missing: [], limit: 10 });
+    await former.close();
+    const next = await stage.openSession();
+    const lead = await takeLead(next);
+    expect(lead).toMatchObject({ topBatch: 2n, missing: [1n] });
+    await cause.commit();
+    await stage.write(1, 1, "effect");
+    const ticked = await positionMarkers(next, { epoch: lead.epoch, above: lead.topBatch, missing: lead.missing, limit: 10 });
+    expect(ticked).toMatchObject({ batches: [1n, 3n] });
+    await next.close();
+  });
+
   test("two candidates, the leader's session killed again and again under load → one order, every event once, epochs only grow", async () => {
     stage.startSequencer();
     stage.startSequencer();

@@ -76,8 +76,9 @@ function sizeBreaches(lines: readonly Line[]): string[] {
 
 /** What clients were told is so, and each key did its work once. */
 async function wishBreaches(server: SimulatedServer, clients: readonly Client[]): Promise<string[]> {
-  const actions = await server.read<{ id: string }>("select id from muster.action where cause = 1 order by id");
+  const actions = await server.read<{ id: string; asked: boolean }>("select id, cause = 1 as asked from muster.action order by id");
   const there = new Set(actions.map(({ id }) => id));
+  const asked = actions.filter((action) => action.asked).map(({ id }) => id);
   const told = new Set<string>();
   const lost: string[] = [];
   let open = 0;
@@ -90,7 +91,7 @@ async function wishBreaches(server: SimulatedServer, clients: readonly Client[])
     }
     open += [...client.open].filter((key) => !client.accepted.has(key)).length;
   }
-  const untold = [...there].filter((id) => !told.has(id)).length;
+  const untold = asked.filter((id) => !told.has(id)).length;
   return untold > open ? [...lost, `${untold} actions of users exist of which nobody was told, and only ${open} wishes are open`] : lost;
 }
 

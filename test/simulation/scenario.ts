@@ -30,7 +30,7 @@ export interface Run {
   readonly violations: readonly string[];
 }
 
-const vault = createVault(new Uint8Array(32).fill(7));
+const vault = createVault([new Uint8Array(32).fill(7)]);
 /** How long peace may last until everything has settled, simulated ms. */
 const patienceMs = 240_000;
 /** Steps after which a seed counts as one that never ends. */

@@ -5,12 +5,15 @@
  */
 
 import { setImmediate as turn } from "node:timers/promises";
-import { isAbsence } from "../../src/store/failure.ts";
+import { codeOf, sorted } from "./answer.ts";
 import type { Dice } from "./dice.ts";
+import { cutModes, strike } from "./fault.ts";
+import { checkFences } from "./fence.ts";
 import { Line } from "./line.ts";
 import type { SimulatedProcess } from "./process.ts";
 import type { SimulatedServer } from "./server.ts";
 import type { Trace } from "./trace.ts";
+import { aMoment, answeredOrAMoment, deadlocked } from "./waiting.ts";
 
 interface Due {
   readonly atMs: number;
@@ -45,7 +48,7 @@ export class Stage {
   rates: FaultRates | null = null;
   /** Called when a process was killed by a fault: something may start it again. */
   onKilled: (process: SimulatedProcess) => void = () => undefined;
-  private lines: Line[] = [];
+  lines: Line[] = [];
   private agenda: Due[] = [];
   private order = 0;
   private lineNumber = 0;
@@ -104,7 +107,7 @@ export class Stage {
   /** One step; false: nothing will ever happen any more. */
   async step(): Promise<boolean> {
     await this.fireDue();
-    if (this.rates !== null && this.dice.chance(this.rates.step)) await this.strike();
+    if (this.rates !== null && this.dice.chance(this.rates.step)) await strike(this);
     const able = this.lines.filter((line) => this.able(line));
     const idle = this.rates !== null && this.dice.chance(0.01);
     if (able.length === 0 || idle) {
@@ -218,12 +221,12 @@ export class Stage {
   }
 
   /** Lets a waiting statement reach the server, and waits until it is answered or blocked. */
-  private async run(line: Line): Promise<void> {
+  async run(line: Line): Promise<void> {
     const { request } = line;
     if (request === null || request.state !== "waiting") return;
     line.backend ??= await this.server.lease(line.process.name);
     const { backend } = line;
-    if (request.name === "commit") await this.checkFences(line);
+    if (request.name === "commit") await checkFences(this, line);
     if (this.clockMs !== this.nowMs && /clock_timestamp|start_time/.test(request.text)) {
       this.clockMs = this.nowMs;
       await this.server.setClock(this.nowMs * 1_000);
@@ -262,23 +265,6 @@ export class Stage {
       if (verb === "notify") this.notify(about);
       if (verb === "terminate") await this.terminate(Number(about));
     }
-  }
-
-  /** Invariant 2: outcomes are written only while the lanes are ours. */
-  private async checkFences(line: Line): Promise<void> {
-    const { process } = line;
-    if (process.kind !== "worker" || line.wroteOutcome === null) return;
-    if (line.lanesChecked.length === 0) {
-      this.violate(`${process.name} writes ${line.wroteOutcome} and has checked no lane`);
-      return;
-    }
-    const rows = await this.server.read<{ id: number; owner: string | null }>(
-      "select id, owner from muster.lane where id = any($1::int[]) order by id",
-      [line.lanesChecked],
-    );
-    const foreign = rows.filter(({ owner }) => owner === null || !process.workerIds.includes(owner));
-    if (foreign.length > 0)
-      this.violate(`${process.name} writes ${line.wroteOutcome} in lanes ${foreign.map(({ id }) => id).join(", ")}, which are not its own`);
   }
 
   private notify(channel: string): void {
@@ -347,68 +333,16 @@ export class Stage {
     this.faults.set(fault, (this.faults.get(fault) ?? 0) + 1);
   }
 
-  private async strike(): Promise<void> {
-    const alive = this.processes.filter((process) => process.alive);
-    if (alive.length === 0) return;
-    const process = this.dice.pick(alive);
-    const kind = this.dice.below(100);
-    if (kind < 30) {
-      const lines = this.lines.filter((line) => !line.lost && !line.closed && line.process.alive);
-      const busy = lines.filter((line) => line.inTransaction || line.request !== null);
-      if (lines.length > 0)
-        await this.cut(this.dice.pick(busy.length > 0 && this.dice.chance(0.7) ? busy : lines), this.dice.pick(cutModes), "connection");
-    } else if (kind < 50) await this.freeze(process, this.dice.pick([300, 1_200, 2_500, 6_500, 12_000]) * (0.5 + this.dice.fraction()));
-    else if (kind < 65) {
-      this.say("stall", process.name);
-      process.stalledUntilMs = this.nowMs + this.dice.between(50, 3_000);
-      this.in(process.stalledUntilMs - this.nowMs, () => undefined);
-    } else if (kind < 80) await this.kill(process);
-    else if (kind < 88) await this.cutOff(process, this.dice.between(100, 6_000));
-    else if (kind < 97) process.weight = this.dice.pick([1, 1, 0.05, 10]);
-    else await this.restartServer();
-  }
-
-  private say(fault: string, who: string, what = ""): void {
+  say(fault: string, who: string, what = ""): void {
     this.count(fault);
     this.trace.note(this.nowMs, who, `fault ${fault}`, what);
-  }
-
-  /** Nothing in it moves; what it had sent may still reach the server. */
-  private async freeze(process: SimulatedProcess, ms: number): Promise<void> {
-    this.say("freeze", process.name, ms.toFixed(0));
-    process.frozenUntilMs = this.nowMs + ms;
-    this.in(ms, () => undefined);
-    for (const line of this.lines.filter((each) => each.process === process && each.request?.state === "waiting" && !each.lost)) {
-      if (this.dice.chance(0.5)) await this.run(line);
-    }
-  }
-
-  async kill(process: SimulatedProcess): Promise<void> {
-    this.say("kill", process.name);
-    process.die();
-    this.processes = this.processes.filter((each) => each !== process);
-    for (const line of this.lines.filter((each) => each.process === process)) await this.cut(line, this.dice.pick(cutModes), "of the dead");
-    this.onKilled(process);
-  }
-
-  private async cutOff(process: SimulatedProcess, ms: number): Promise<void> {
-    this.say("cut off", process.name, ms.toFixed(0));
-    process.unreachableUntilMs = this.nowMs + ms;
-    for (const line of this.lines.filter((each) => each.process === process && !each.lost)) await this.cut(line, this.dice.pick(cutModes), "cut off");
-  }
-
-  /** Every connection breaks at once; what was being committed may or may not have been. */
-  private async restartServer(): Promise<void> {
-    this.say("restart of the server", "server");
-    for (const line of [...this.lines]) await this.cut(line, this.dice.pick(["before", "after"]), "restart");
-    await this.server.setBirth((this.nowMs + 86_400_000) * 1_000);
   }
 
   /**
    * Breaks a line. before: what waits never reaches the server. after: it does, its answer does not come back. later: the process learns
    * of it now, the server goes on for a while.
    */
-  private async cut(line: Line, mode: (typeof cutModes)[number], why: string): Promise<void> {
+  async cut(line: Line, mode: (typeof cutModes)[number], why: string): Promise<void> {
     if (line.closed || line.orphan) return;
     this.say("cut", line.process.name, `${line.number} ${mode} ${line.request?.name ?? "idle"} (${why})`);
     if (mode === "after") await this.run(line);
@@ -464,50 +398,4 @@ export class Stage {
     this.agenda = [];
     for (const line of [...this.lines]) await this.closeOnServer(line);
   }
-}
-
-const cutModes = ["before", "after", "later"] as const;
-
-function codeOf(error: Error): string {
-  const code = "code" in error ? String(error.code) : error.name;
-  return isAbsence(error) ? "absent" : code;
-}
-
-/** Rows in an order of their own, where the statement asks for none. */
-function sorted<Row>(rows: readonly Row[]): readonly Row[] {
-  if (rows.length < 2) return rows;
-  const keyed = rows.map((row) => ({ row, key: JSON.stringify(row, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value)) }));
-  return keyed.sort((a, b) => (a.key < b.key ? -1 : 1)).map(({ row }) => row);
-}
-
-/** A real pause, for the server to get on. */
-function aMoment(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 1));
-}
-
-/** Until all that run are answered, or so long that somebody may be waiting for a lock. */
-async function answeredOrAMoment(lines: readonly Line[]): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const moment = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, 4);
-  });
-  await Promise.race([moment, Promise.all(lines.map((line) => (line.request?.state === "running" ? line.request.settled : null)))]);
-  clearTimeout(timer);
-}
-
-/** True where everybody waits in a ring: PostgreSQL ends one of them by itself. */
-function deadlocked(lines: readonly Line[], blockers: ReadonlyMap<number, readonly number[]>): boolean {
-  const waiting = new Map(lines.map((line) => [line.backend?.pid ?? 0, blockers.get(line.backend?.pid ?? 0) ?? []]));
-  const inRing = (start: number): boolean => {
-    const seen = new Set<number>();
-    const stack = [...(waiting.get(start) ?? [])];
-    for (let pid = stack.pop(); pid !== undefined; pid = stack.pop()) {
-      if (pid === start) return true;
-      if (seen.has(pid)) continue;
-      seen.add(pid);
-      stack.push(...(waiting.get(pid) ?? []));
-    }
-    return false;
-  };
-  return [...waiting.keys()].some(inRing);
 }

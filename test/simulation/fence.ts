@@ -1,0 +1,20 @@
+/** Looked at before each COMMIT of a worker. */
+import type { Line } from "./line.ts";
+import type { Stage } from "./stage.ts";
+
+/** Invariant 2: outcomes are written only while the lanes are ours. */
+export async function checkFences(stage: Stage, line: Line): Promise<void> {
+  const { process } = line;
+  if (process.kind !== "worker" || line.wroteOutcome === null) return;
+  if (line.lanesChecked.length === 0) {
+    stage.violate(`${process.name} writes ${line.wroteOutcome} and has checked no lane`);
+    return;
+  }
+  const rows = await stage.server.read<{ id: number; owner: string | null }>(
+    "select id, owner from muster.lane where id = any($1::int[]) order by id",
+    [line.lanesChecked],
+  );
+  const foreign = rows.filter(({ owner }) => owner === null || !process.workerIds.includes(owner));
+  if (foreign.length > 0)
+    stage.violate(`${process.name} writes ${line.wroteOutcome} in lanes ${foreign.map(({ id }) => id).join(", ")}, which are not its own`);
+}
