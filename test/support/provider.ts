@@ -14,6 +14,33 @@ export interface Books {
   readonly doubles: readonly { readonly nodeId: NodeId; readonly epochs: readonly number[] }[];
   /** How often each idempotency key was called. */
   readonly calls: Readonly<Record<string, number>>;
+  /** Calls in all, of any verb. */
+  readonly total: number;
+  /** Effects that were refused because a newer owner of the lane had called before. */
+  readonly fencedOff: number;
+  /** The same fence, used by two workers for one node: must stay empty. */
+  readonly sharedFences: readonly { readonly nodeId: NodeId; readonly fence: string; readonly callers: readonly string[] }[];
+  /** Keys that brought something about more than once: must stay empty. */
+  readonly repeated: readonly { readonly key: string; readonly count: number }[];
+}
+
+/** A member's life as the provider saw it, by its clock. */
+export interface Life {
+  readonly nodeId: NodeId;
+  readonly epoch: number;
+  readonly bornAt: number;
+  readonly endedAt: number | null;
+}
+
+export interface ProviderWish {
+  readonly kill?: readonly NodeId[];
+  /** So many members die, whoever they are. */
+  readonly killSome?: number;
+  readonly mute?: number;
+  readonly delayMs?: number;
+  /** The next call of this verb stands still, before or after it is carried out, until `release`. */
+  readonly hold?: { readonly verb: "create" | "delete" | "inspect"; readonly when: "before" | "after" };
+  readonly release?: true;
 }
 
 export interface ProviderProcess {
@@ -21,7 +48,11 @@ export interface ProviderProcess {
   readonly url: string;
   readonly provider: Provider;
   books(): Promise<Books>;
-  control(wish: { readonly kill?: readonly NodeId[]; readonly mute?: number; readonly delayMs?: number }): Promise<void>;
+  /** Every life there ever was, and the highest fence that came for each node. */
+  lives(): Promise<{ readonly lives: readonly Life[]; readonly fences: Readonly<Record<string, string>> }>;
+  control(wish: ProviderWish): Promise<void>;
+  /** Has the next call of the verb stand still; resolves when one does. */
+  hold(verb: "create" | "delete" | "inspect", when: "before" | "after"): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -32,10 +63,15 @@ export async function startProvider(): Promise<ProviderProcess> {
   const url = await firstLine(child);
   return {
     url,
-    provider: remoteProvider(url),
+    provider: remoteProvider(url, "the test"),
     books: () => ask<Books>(`${url}/books`, null),
+    lives: () => ask(`${url}/lives`, null),
     control: async (wish) => {
       await ask(`${url}/control`, wish);
+    },
+    hold: async (verb, when) => {
+      await ask(`${url}/control`, { hold: { verb, when } });
+      await ask(`${url}/held`, null);
     },
     stop: async () => {
       const ended = new Promise((resolve) => child.once("exit", resolve));
@@ -45,11 +81,11 @@ export async function startProvider(): Promise<ProviderProcess> {
   };
 }
 
-/** The driver's side of the provider process. */
-export function remoteProvider(url: string): Provider {
+/** The driver's side of the provider process. @param caller who asks, where the books are to know it */
+export function remoteProvider(url: string, caller?: string): Provider {
   const call = async <T>(operation: string, effects: readonly Effect[], signal: AbortSignal): Promise<readonly T[]> => {
     if (effects.length === 0) return [];
-    const body = { effects: effects.map((effect) => ({ ...effect, fence: String(effect.fence) })) };
+    const body = { effects: effects.map((effect) => ({ ...effect, fence: String(effect.fence) })), caller };
     const { answers } = await ask<{ answers: readonly T[] }>(`${url}/${operation}`, body, signal);
     return answers;
   };

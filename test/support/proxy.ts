@@ -45,6 +45,8 @@ export interface DatabaseProxy {
   delay(ms: number): void;
   /** Holds the next step that matches. */
   hold(when: (step: Step) => boolean): Promise<Held>;
+  /** The next step that matches takes effect, and nothing is heard of it or after it on its connection. Resolves when the server has answered. */
+  holdReply(when: (step: Step) => boolean): Promise<Step>;
   /** The next COMMIT that matches takes effect, and its answer is lost with the connection. Resolves when that has happened. */
   loseCommitReply(when?: (step: Step) => boolean): Promise<Step>;
   /** The next COMMIT that matches never arrives, and the connection is lost. */
@@ -185,6 +187,14 @@ export async function startProxy(target: string): Promise<DatabaseProxy> {
           for (const later of waiting) pass(connection, later);
         };
         resolve({ step, release, cut: () => connection.end("rst") });
+      }),
+    holdReply: (when) =>
+      trap<Step>(when, (resolve) => (connection, message, step) => {
+        connection.swallow = (answer) => {
+          // Ready for the next query: it has taken effect.
+          if (answer.type === "Z") resolve(step);
+        };
+        connection.server.write(message.bytes);
       }),
     loseCommitReply: (when = () => true) =>
       trap<Step>(isCommit(when), (resolve) => (connection, message, step) => {

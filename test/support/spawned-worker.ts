@@ -7,6 +7,8 @@ export interface SpawnedWorker {
   readonly name: string;
   readonly pid: number;
   output(): string;
+  /** Resolves when it is gone, however that came. */
+  readonly exited: Promise<void>;
   /** SIGKILL: as if the machine had stopped; resolves when it is gone. */
   kill(): Promise<void>;
   /** SIGSTOP: alive, and does nothing. */
@@ -36,6 +38,7 @@ export async function spawnWorker(settings: WorkerProcessSettings): Promise<Spaw
     name: settings.name,
     pid: child.pid ?? 0,
     output: () => output,
+    exited,
     kill: async () => {
       child.kill("SIGKILL");
       await exited;

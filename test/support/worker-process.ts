@@ -41,7 +41,7 @@ const worker = startWorker({
   runtime,
   wake,
   openSession: open,
-  drivers: new Map([["sim", createSimDriver({ ...runtime, logger, provider: remoteProvider(settings.providerUrl) })]]),
+  drivers: new Map([["sim", createSimDriver({ ...runtime, logger, provider: remoteProvider(settings.providerUrl, settings.name) })]]),
   vault: createVault([Buffer.from(settings.vaultKey, "hex")]),
   logger,
   installation: (await readInstallation(db)).id,
@@ -52,12 +52,17 @@ const worker = startWorker({
 });
 console.log("ready");
 
-// The test that started it is gone, or asks it to go.
-process.stdin.resume().once("end", () => {
+let stopping = false;
+const stop = (): void => {
+  if (stopping) return;
+  stopping = true;
   void worker
     .stop()
     .then(() => sequencer.stop())
     .then(() => wake.close())
     .then(() => db.destroy())
     .then(() => process.exit(0));
-});
+};
+// The test that started it is gone, or asks it to go.
+process.stdin.resume().once("end", stop);
+process.once("SIGTERM", stop);

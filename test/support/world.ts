@@ -35,6 +35,8 @@ export interface WorldOptions {
   /** Drivers besides `sim`. */
   readonly drivers?: readonly Driver[];
   readonly runtime?: Runtime;
+  /** false: nobody gives positions until a worker process does, or everything ends. */
+  readonly sequencer?: boolean;
   /** Runs before anything else connects to the database. */
   readonly prepare?: (database: TestDatabase) => Promise<void>;
 }
@@ -98,7 +100,9 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const drivers: DriverCatalog = new Map([sim, ...(options.drivers ?? [])].map((driver) => [driver.type, driver]));
   const installation = (await readInstallation(database.db)).id;
   const projectId = await defaultProject(database.db);
-  const sequencer = startSequencer({ store, openSession: () => openSession({ url: database.url, applicationName: "test sequencer" }), logger: log });
+  const sequence = (): ReturnType<typeof startSequencer> =>
+    startSequencer({ store, openSession: () => openSession({ url: database.url, applicationName: "test sequencer" }), logger: log });
+  let sequencer = options.sequencer === false ? null : sequence();
   const ear = await openEar(database.url);
   const hostId = brandId("host", runtime.entropy.uuid());
   const workers = new Set<WorldWorker>();
@@ -159,6 +163,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     until: (what, look) => until(runtime, ear, log, what, look),
     stop: async ({ errorsExpected = false, withoutHistory = false } = {}) => {
       await Promise.all([...workers].map((worker) => worker.stop()));
+      sequencer ??= sequence();
       await settleLedger(runtime, database.db);
       await sequencer.stop();
       for (const driver of drivers.values()) await driver.close?.();
