@@ -7,6 +7,7 @@ export default defineConfig({
   },
   test: {
     include: ["test/**/*.test.ts"],
+    exclude: ["test/services/**"],
     globalSetup: ["test/support/global-setup.ts"],
     setupFiles: ["test/support/failure-watch.ts"],
     pool: "forks",

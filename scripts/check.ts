@@ -1,5 +1,6 @@
 /**
- * Everything that must hold before a change is taken in: types, lint, conventions, import arrows, dead code, printed files, tests. Runs all of it, also
+ * Everything that must hold before a change is taken in: types, lint, conventions, import arrows, dead code, printed files, tests, also those against
+ * servers that they fetch. Runs all of it, also
  * after a failure, and ends with a line `N passed, N failed` (tests, and one for each of the other checks).
  */
 import { spawnSync } from "node:child_process";
@@ -23,10 +24,10 @@ interface Report {
   readonly numFailedTestSuites: number;
 }
 
-function runTests(): { passed: number; failed: number } {
+function runTests(script: string): { passed: number; failed: number } {
   const folder = mkdtempSync(join(tmpdir(), "muster-check-"));
   const file = join(folder, "report.json");
-  const ok = npmRun("test", ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`]);
+  const ok = npmRun(script, ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`]);
   try {
     const report: Report = JSON.parse(readFileSync(file, "utf8"));
     // A file that could not even be loaded has no failed test, and an error outside of every test fails only the run.
@@ -40,10 +41,11 @@ function runTests(): { passed: number; failed: number } {
 }
 
 const results = checks.map((check) => ({ check, ok: npmRun(check) }));
-const tests = runTests();
+const runs = ["test", "test:services"].map((script) => ({ script, ...runTests(script) }));
 const failedChecks = results.filter((result) => !result.ok);
-const failedParts = [...failedChecks.map(({ check }) => check), ...(tests.failed > 0 ? ["test"] : [])];
+const failedParts = [...failedChecks.map(({ check }) => check), ...runs.flatMap(({ script, failed }) => (failed > 0 ? [script] : []))];
 if (failedParts.length > 0) console.log(`\nfailed: ${failedParts.join(", ")}`);
-const failed = tests.failed + failedChecks.length;
-console.log(`\n${tests.passed + results.length - failedChecks.length} passed, ${failed} failed`);
+const count = (of: "passed" | "failed"): number => runs.reduce((sum, run) => sum + run[of], 0);
+const failed = count("failed") + failedChecks.length;
+console.log(`\n${count("passed") + results.length - failedChecks.length} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;

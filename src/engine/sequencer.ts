@@ -7,6 +7,7 @@
  * ahead of what is written. When its session is lost it stands again like everybody else.
  */
 import type { Logger } from "../core/runtime.ts";
+import type { Database } from "../store/database.ts";
 import { createDoorbell, type Doorbell } from "../store/doorbell.ts";
 import { ConnectionLost, isAbsence, isConflict, isTimeout } from "../store/failure.ts";
 import { ensureLedgerIn } from "../store/ledger.ts";
@@ -19,6 +20,8 @@ import { createMissingBatches } from "./missing-batches.ts";
 export interface SequencerDeps {
   readonly store: Store;
   readonly openSession: () => Promise<Session>;
+  /** The database past any pooler, if one stands before the store's: partitions are dropped under a lock of a session's. */
+  readonly direct?: Database;
   readonly logger: Logger;
   /** How long events are kept; 0 or absent: for ever. */
   readonly retentionDays?: number;
@@ -179,7 +182,7 @@ function createUpkeep(self: Sequencer): { look(position: bigint): void; settled(
       const { retentionDays = 0 } = self;
       if (retentionDays > 0) {
         const now = await readClock(self.store.db);
-        const dropped = await dropExpired(self.store.db, new Date(now.getTime() - retentionDays * dayMs));
+        const dropped = await dropExpired(self.direct ?? self.store.db, new Date(now.getTime() - retentionDays * dayMs));
         if (dropped > 0) self.logger.info({ dropped }, "partitions of the ledger were dropped: their time is over");
       }
     } catch (error) {

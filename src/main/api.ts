@@ -15,10 +15,10 @@ const poolSize = 16;
 export async function startApi(settings: PartSettings): Promise<RunningPart> {
   const { config } = settings;
   const foundation = await layFoundation(settings, poolSize);
-  const { db, runtime, wake, logger, vault, drivers, openSession } = foundation;
+  const { db, direct, runtime, wake, logger, vault, drivers, openSession } = foundation;
   // Writer 0 is every API process's: commands write few counts.
   const store: Store = { db, runtime, wake, writer: 0 };
-  const sequencer = startSequencer({ store, openSession, logger, retentionDays: config.ledgerDays });
+  const sequencer = startSequencer({ store, direct, openSession, logger, retentionDays: config.ledgerDays });
   const feed = await startFeed({ store, openSession, logger, limits: config.limits });
   const server = await listen(settings, {
     api: { store, feed, drivers, vault, limits: config.limits, processPolicy: { mode: settings.process } },

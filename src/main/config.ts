@@ -109,7 +109,7 @@ const own = {
   },
   MUSTER_DIRECT_URL: {
     fallback: "`DATABASE_URL`",
-    meaning: "The same database past any pooler (PgBouncer): for session locks and LISTEN.",
+    meaning: "The same database past any pooler (PgBouncer): for session locks, LISTEN and migrations.",
     secret: true,
   },
   MUSTER_POSTGRES_PORT: { fallback: "`0`", meaning: "Port of the embedded PostgreSQL on 127.0.0.1; `0`: a free one, kept from start to start." },

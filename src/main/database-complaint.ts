@@ -1,6 +1,6 @@
 /** What is wrong with a database, as a sentence that says what to do. Passwords never appear: only server and database are named. */
 import pg from "pg";
-import { ConnectionLost, sqlState } from "../store/failure.ts";
+import { ConnectionLost, PoolerBetween, sqlState } from "../store/failure.ts";
 import type { SchemaState } from "../store/migrate.ts";
 import type { ServerFacts } from "../store/server.ts";
 import { Complaint, sentenceOf, systemCode } from "./complaint.ts";
@@ -35,6 +35,7 @@ const bySqlState: Readonly<Record<string, string>> = {
   "3D000": "there is no such database: create it first.",
   "42501": "the role lacks a right: `grant create on database … to …`, or an own schema: `create schema muster authorization …`.",
   "53300": "all its connections are taken (max_connections).",
+  "08P01": "a pooler answers there (PgBouncer?), and refuses us. Let MUSTER_DIRECT_URL name the server itself as well.",
   "57P03": "it is starting or stopping; try again in a moment.",
 };
 
@@ -46,6 +47,8 @@ export function complaintAbout(error: unknown, url: string): Complaint | null {
 }
 
 function reasonOf(error: unknown): string | null {
+  if (error instanceof PoolerBetween)
+    return "a pooler stands between, where session locks and LISTEN do not pass. Let MUSTER_DIRECT_URL name the server itself.";
   if (error instanceof ConnectionLost) return reasonOf(error.cause) ?? `${sentenceOf(error.cause)}.`;
   // Node tries every address of a name, and fails with all their failures.
   if (error instanceof AggregateError) return reasonOf(error.errors[0]);

@@ -1,7 +1,7 @@
 /** The database of this process: the one that was given, or the embedded one; brought to this version, with what must be in it. */
 
 import type { Logger, Runtime } from "../core/runtime.ts";
-import { openDatabase } from "../store/database.ts";
+import { type DatabaseOptions, openDatabase } from "../store/database.ts";
 import { ensureConfiguredToken, ensureFirstToken } from "../store/first-token.ts";
 import { migrate } from "../store/migrate.ts";
 import { readServerFacts } from "../store/server.ts";
@@ -18,8 +18,13 @@ import { writePrivate } from "./private-file.ts";
 import { findSecretKeys } from "./secret-key.ts";
 
 /** For a moment's work on the database; operational failures become complaints. */
-export async function withStore<T>(url: string, runtime: Runtime, work: (store: Store) => Promise<T>): Promise<T> {
-  const db = openDatabase({ url, size: 2, applicationName: "muster" });
+export async function withStore<T>(
+  url: string,
+  runtime: Runtime,
+  work: (store: Store) => Promise<T>,
+  options: Pick<DatabaseOptions, "pooler"> = {},
+): Promise<T> {
+  const db = openDatabase({ url, size: 2, applicationName: "muster", ...options });
   try {
     return await work({ db, runtime, wake: silentWake, writer: 0 });
   } catch (error) {
@@ -29,9 +34,9 @@ export async function withStore<T>(url: string, runtime: Runtime, work: (store: 
   }
 }
 
-/** DATABASE_URL, or the embedded database of a Muster that runs on this data folder. @throws Complaint where there is neither */
-export function findDatabase(config: Pick<Config, "databaseUrl" | "data">): string {
-  const url = config.databaseUrl ?? runningEmbedded(readState(config.data));
+/** The database itself, past any pooler: the one that was given, or that of a Muster that runs on this data folder. @throws Complaint where there is neither */
+export function findDatabase(config: Pick<Config, "databaseUrl" | "directUrl" | "data">): string {
+  const url = config.directUrl ?? config.databaseUrl ?? runningEmbedded(readState(config.data));
   if (url !== null) return url;
   throw new Complaint(`There is no database: DATABASE_URL is not set, and no \`muster start\` runs on ${config.data}.`);
 }

@@ -13,6 +13,7 @@ import { type Config, readConfig } from "./config.ts";
 import { adminTokenFile, secretKeyFile, storedSecretKeys } from "./data-folder.ts";
 import { findDatabase, withStore } from "./database.ts";
 import { nameOfDatabase, objectionsTo, schemaObjection } from "./database-complaint.ts";
+import { checkDirect } from "./direct.ts";
 import { currentOwner } from "./owner-lock.ts";
 import { readState } from "./postgres-place.ts";
 import { realRuntime } from "./runtime.ts";
@@ -166,6 +167,7 @@ async function checkServer(store: Store, url: string, config: Config, say: Say):
   const state = await schemaState(store.db);
   const objection = schemaObjection(state, url);
   say(objection === null ? "good" : "wrong", "schema", objection ?? "is this version's");
+  if (state === "current") await checkSessions(store, url, config, say);
   if (state === "current") await checkInstallation(store, config, nameOfDatabase(url), say);
 }
 
@@ -187,6 +189,17 @@ function checkDurability(facts: ServerFacts, config: Config, say: Say): void {
       "database",
       `${free} of ${facts.maxConnections} connections are free; an API process and ${config.workers} workers may take ${wanted}`,
     );
+}
+
+/** @param url past any pooler, as the store is */
+async function checkSessions(store: Store, url: string, { databaseUrl }: Config, say: Say): Promise<void> {
+  if (databaseUrl === null || databaseUrl === url) {
+    await checkDirect(url, store.db, (await readInstallation(store.db)).id);
+    return say("good", "sessions", "reach the server itself");
+  }
+  const { id } = await withStore(databaseUrl, store.runtime, ({ db }) => readInstallation(db), { pooler: true });
+  await checkDirect(url, store.db, id);
+  say("good", "sessions", `reach the server itself, past the pooler at ${nameOfDatabase(databaseUrl)}`);
 }
 
 async function checkInstallation(store: Store, config: Config, database: string, say: Say): Promise<void> {

@@ -12,6 +12,7 @@ import { createWake, type Wake } from "../store/wake.ts";
 import { Complaint } from "./complaint.ts";
 import { folderIdentity } from "./data-folder.ts";
 import { complaintAbout, nameOfDatabase, schemaObjection } from "./database-complaint.ts";
+import { checkDirect } from "./direct.ts";
 import { buildDrivers } from "./driver-catalog.ts";
 import { createLogger } from "./logger.ts";
 import type { PartSettings } from "./part.ts";
@@ -22,6 +23,8 @@ export interface Foundation {
   readonly runtime: Runtime;
   readonly logger: Logger;
   readonly db: Database;
+  /** The same past any pooler, for what a session is needed for beyond one statement; no connection is held while nobody uses it. */
+  readonly direct: Database;
   readonly wake: Wake;
   readonly vault: Vault;
   readonly drivers: DriverCatalog;
@@ -40,16 +43,25 @@ export async function layFoundation(settings: PartSettings, poolSize: number): P
   const logger = createLogger({ level: config.logLevel, process: settings.name, file: settings.logFile });
   // PostgreSQL cuts names at 63 bytes; the pid must survive that.
   const applicationName = `muster ${settings.name} ${process.pid}@${hostname().slice(0, 30)}`;
+  const onIdleError = (error: Error): void => logger.debug({ reason: error.message }, "An idle connection broke");
+  const pooler = directUrl !== databaseUrl;
   const db = openDatabase({
     url: databaseUrl,
     size: poolSize,
     applicationName,
-    onIdleError: (error) => logger.debug({ reason: error.message }, "An idle connection broke"),
+    onIdleError,
+    pooler,
   });
+  const direct = pooler ? openDatabase({ url: directUrl, size: 1, applicationName, onIdleError }) : db;
+  const closeAll = async (): Promise<void> => {
+    await db.destroy();
+    if (direct !== db) await direct.destroy();
+  };
   try {
     const objection = schemaObjection(await schemaState(db), databaseUrl);
     if (objection !== null) throw new Complaint(objection);
     const { id: installation } = await readInstallation(db);
+    await checkDirect(directUrl, direct, installation);
     const vault = createVault(settings.secretKeys, () => readKeysAgain(settings.secretKeyFile, logger));
     await checkSecretKey(db, vault, nameOfDatabase(databaseUrl));
     const drivers = buildDrivers(settings, { ...runtime, logger });
@@ -58,6 +70,7 @@ export async function layFoundation(settings: PartSettings, poolSize: number): P
       runtime,
       logger,
       db,
+      direct,
       wake,
       vault,
       drivers,
@@ -73,11 +86,11 @@ export async function layFoundation(settings: PartSettings, poolSize: number): P
       close: async () => {
         await Promise.all([...drivers.values()].map((driver) => driver.close?.()));
         await wake.close();
-        await db.destroy();
+        await closeAll();
       },
     };
   } catch (error) {
-    await db.destroy();
+    await closeAll();
     throw complaintAbout(error, databaseUrl) ?? error;
   }
 }

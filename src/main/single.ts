@@ -34,24 +34,24 @@ export async function runPart(kind: PartKind, config: Config): Promise<number> {
 }
 
 async function settingsFor(kind: PartKind, config: Config, runtime: Runtime): Promise<PartSettings> {
-  const databaseUrl = findDatabase(config);
+  const directUrl = findDatabase(config);
   const logger = createLogger({ level: config.logLevel, process: kind, file: null });
   // Before the keys: on an unmigrated database there is nowhere to look for them.
-  await withStore(databaseUrl, runtime, async ({ db }) => {
-    const objection = schemaObjection(await schemaState(db), databaseUrl);
+  await withStore(directUrl, runtime, async ({ db }) => {
+    const objection = schemaObjection(await schemaState(db), directUrl);
     if (objection !== null) throw new Complaint(objection);
   });
   // The first token is the API's to make: a worker's machine may be nobody's to log in on.
   const secretKeys =
     kind === "api"
-      ? (await prepareKeys(databaseUrl, config, runtime, logger)).secretKeys
-      : await withStore(databaseUrl, runtime, ({ db }) => findSecretKeys(config, db));
+      ? (await prepareKeys(directUrl, config, runtime, logger)).secretKeys
+      : await withStore(directUrl, runtime, ({ db }) => findSecretKeys(config, db));
   return {
     kind,
     name: kind,
     config: partConfig(config),
-    databaseUrl,
-    directUrl: config.directUrl ?? databaseUrl,
+    databaseUrl: config.databaseUrl ?? directUrl,
+    directUrl,
     secretKeys,
     secretKeyFile: keyFileOf(config),
     process: config.process ?? "off",

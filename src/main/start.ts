@@ -78,8 +78,9 @@ export async function startInstallation(options: StartOptions): Promise<Installa
     }
     const address = (): string => postgres?.url() ?? config.databaseUrl ?? "";
     endIfAsked(options.stop);
-    await prepareDatabase(address(), runtime, logger);
-    const keys = await prepareKeys(address(), config, runtime, logger);
+    const direct = config.directUrl ?? address();
+    await prepareDatabase(direct, runtime, logger);
+    const keys = await prepareKeys(direct, config, runtime, logger);
     const url = await startParts(options, address, keys, keepers);
     return { url, newToken: keys.newToken, stop };
   } catch (error) {

@@ -11,9 +11,9 @@ const poolSize = 8;
 
 export async function startWorkerPart(settings: PartSettings): Promise<RunningPart> {
   const foundation = await layFoundation(settings, poolSize);
-  const { db, runtime, wake, logger, vault, drivers, openSession, installation, host, applicationName } = foundation;
+  const { db, direct, runtime, wake, logger, vault, drivers, openSession, installation, host, applicationName } = foundation;
   const store: Store = { db, runtime, wake, writer: 0 };
-  const sequencer = startSequencer({ store, openSession, logger, retentionDays: settings.config.ledgerDays });
+  const sequencer = startSequencer({ store, direct, openSession, logger, retentionDays: settings.config.ledgerDays });
   const worker = startWorker({
     db,
     runtime,

@@ -6,6 +6,7 @@ import { Kysely, type PostgresCursor, PostgresDialect, type PostgresPool, type P
 import pg from "pg";
 import { arrayText } from "./array-text.ts";
 import { ConnectionLost } from "./failure.ts";
+import { limitTransactions } from "./pooler.ts";
 import type { Tables } from "./tables.ts";
 
 export type Database = Kysely<Tables>;
@@ -20,6 +21,8 @@ export interface DatabaseOptions {
   readonly onIdleError?: (error: Error) => void;
   /** Ends a statement of ours that takes longer, ms; 0: none. */
   readonly statementTimeoutMs?: number;
+  /** A pooler in transaction mode stands between: nothing that belongs to a session lasts beyond a transaction (`pooler.ts`). */
+  readonly pooler?: boolean;
 }
 
 /** int8 as bigint: positions and epochs outgrow 2^53 in principle, and a silent string adds up to nonsense. */
@@ -34,9 +37,14 @@ const typeParsers: pg.CustomTypesConfig = {
 
 const usualTimeoutMs = 15_000;
 
+/** How long the server lets us take, ms, by the names of its settings. */
+export function serverLimits(statementTimeoutMs = usualTimeoutMs) {
+  return { statement_timeout: statementTimeoutMs, lock_timeout: 5_000, idle_in_transaction_session_timeout: 10_000 } as const;
+}
+
 /** What every connection of ours is configured with, pooled or not. */
-export function connectionConfig(options: Pick<DatabaseOptions, "url" | "applicationName" | "statementTimeoutMs">): pg.ClientConfig {
-  const { statementTimeoutMs = usualTimeoutMs } = options;
+export function connectionConfig(options: Pick<DatabaseOptions, "url" | "applicationName" | "statementTimeoutMs" | "pooler">): pg.ClientConfig {
+  const limits = serverLimits(options.statementTimeoutMs);
   return {
     connectionString: options.url,
     application_name: options.applicationName,
@@ -44,12 +52,10 @@ export function connectionConfig(options: Pick<DatabaseOptions, "url" | "applica
     keepAlive: true,
     keepAliveInitialDelayMillis: 5_000,
     connectionTimeoutMillis: 5_000,
-    statement_timeout: statementTimeoutMs,
+    ...(options.pooler === true ? {} : limits),
     // Later than the server's own: reached only when nobody answers any more. Without it a network that went silent would hold us for a
     // quarter of an hour.
-    query_timeout: Math.ceil((statementTimeoutMs * 4) / 3),
-    lock_timeout: 5_000,
-    idle_in_transaction_session_timeout: 10_000,
+    query_timeout: Math.ceil((limits.statement_timeout * 4) / 3),
   };
 }
 
@@ -57,7 +63,8 @@ export function connectionConfig(options: Pick<DatabaseOptions, "url" | "applica
 export function openDatabase(options: DatabaseOptions): Database {
   const pool = new pg.Pool({ ...connectionConfig(options), max: options.size, idleTimeoutMillis: 30_000 });
   pool.on("error", (error) => options.onIdleError?.(error));
-  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: lossMarkingPool(pool) }) });
+  const limits = options.pooler === true ? serverLimits(options.statementTimeoutMs) : null;
+  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: lossMarkingPool(pool, limits) }) });
   pools.set(db, pool);
   return db;
 }
@@ -83,8 +90,11 @@ export function poolUse(db: Database): PoolUse {
   return { limit: pool.options.max, open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount };
 }
 
-/** Marks what is not PostgreSQL's own answer as a lost connection, at the one place where the difference can be told. */
-function lossMarkingPool(pool: pg.Pool): PostgresPool {
+/**
+ * Marks what is not PostgreSQL's own answer as a lost connection, at the one place where the difference can be told.
+ * @param limits set in each transaction; null: the connection has them already
+ */
+function lossMarkingPool(pool: pg.Pool, limits: ReturnType<typeof serverLimits> | null): PostgresPool {
   return {
     end: () => pool.end(),
     connect: async () => {
@@ -93,14 +103,18 @@ function lossMarkingPool(pool: pg.Pool): PostgresPool {
       const onError = (): void => undefined;
       client.on("error", onError);
       let lost = false;
+      const run = (text: string, parameters: readonly unknown[]): Promise<unknown> =>
+        client.query(text, parameters.map(arrayText)).catch((error: unknown) => {
+          // What is fatal ends the connection, whether or not its end has been seen yet.
+          lost ||= !(error instanceof pg.DatabaseError) || error.severity === "FATAL";
+          return markLoss(error);
+        });
+      const limited = limits === null ? run : limitTransactions(run, limits);
       function query<R>(text: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>>;
       function query<R>(cursor: PostgresCursor<R>): PostgresCursor<R>;
       function query(text: string | PostgresCursor<unknown>, parameters: readonly unknown[] = []): unknown {
         if (typeof text !== "string") throw new Error("cursors are not used here: pages are keysets");
-        return client.query(text, parameters.map(arrayText)).catch((error: unknown) => {
-          lost ||= !(error instanceof pg.DatabaseError);
-          return markLoss(error);
-        });
+        return limited(text, parameters);
       }
       return {
         query,

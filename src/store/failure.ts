@@ -9,6 +9,14 @@ export class ConnectionLost extends Error {
   }
 }
 
+/** What was to be a session of its own goes through a pooler: its locks and its LISTEN would belong to nobody. */
+export class PoolerBetween extends Error {
+  override readonly name = "PoolerBetween";
+  constructor() {
+    super("a pooler stands between this session and PostgreSQL");
+  }
+}
+
 /** SQLSTATEs (and classes) after which the very same transaction may work when it is tried again. */
 const conflicts: ReadonlySet<string> = new Set([
   "40001", // serialization_failure

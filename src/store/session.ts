@@ -4,8 +4,8 @@
  */
 import net from "node:net";
 import pg from "pg";
-import { connectionConfig } from "./database.ts";
-import { ConnectionLost } from "./failure.ts";
+import { connectionConfig, serverLimits } from "./database.ts";
+import { ConnectionLost, PoolerBetween } from "./failure.ts";
 
 /** Wake-ups travel on these; their payload is always empty. */
 export type Channel = "muster_work" | "muster_ledger" | "muster_feed";
@@ -28,7 +28,7 @@ const farewellMs = 1_000;
 /** Statements that a session keeps prepared. */
 const mostPrepared = 100;
 
-/** @throws ConnectionLost, or PostgreSQL's refusal */
+/** @throws ConnectionLost, PoolerBetween, or PostgreSQL's refusal */
 export async function openSession(options: { url: string; applicationName: string }): Promise<Session> {
   const socket = new net.Socket();
   const client = new pg.Client({ ...connectionConfig(options), stream: () => socket });
@@ -69,8 +69,15 @@ export async function openSession(options: { url: string; applicationName: strin
       throw failure;
     }
   };
-  const [backend] = await query<{ pid: number }>("/* session.pid */ select pg_backend_pid() as pid");
+  const [backend] = await query<{ pid: number; limit_ms: number }>(`
+    /* session.begin */
+    select pg_backend_pid() as pid, (extract(epoch from current_setting('statement_timeout')::interval) * 1000)::float8 as limit_ms`);
   if (backend === undefined) throw new ConnectionLost(new Error("PostgreSQL did not say who answers"));
+  // A pooler that was told to ignore what connections are begun with is known by having ignored it.
+  if (backend.limit_ms !== serverLimits().statement_timeout) {
+    socket.destroy();
+    throw new PoolerBetween();
+  }
   return {
     query,
     lost,

@@ -60,7 +60,8 @@ export async function transaction<T>(store: Store, work: (tx: Tx) => Promise<T>)
       return value;
     } catch (error) {
       const { result, written } = progress;
-      if (error instanceof ConnectionLost && result !== null && written !== null && (await wasCommitted(store, written))) {
+      // A pooler, or a server that is just ending, may also say in words that it lost what was to be committed.
+      if (isAbsence(error) && result !== null && written !== null && (await wasCommitted(store, written))) {
         wakeOthers(store, progress);
         return result.value;
       }

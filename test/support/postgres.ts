@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -117,6 +117,8 @@ async function serve(programs: string, folder: string, user: ProgramUser): Promi
       writeFileSync(join(folder, "keep"), "");
       process.kill(pid, signal);
       await gone();
+      // Its backends find out by themselves that it is gone, and until then no other can start there. They give no signal.
+      while (isAtHome(data)) await new Promise((resolve) => setTimeout(resolve, 5));
       rmSync(join(folder, "keep"));
     },
     stop: async ({ keep: kept = false } = {}) => {
@@ -167,12 +169,24 @@ function isAlive(pid: number): boolean {
   }
 }
 
+/** Whether anybody works in the folder. */
+function isAtHome(folder: string): boolean {
+  return readdirSync("/proc").some((entry) => {
+    try {
+      return /^\d+$/.test(entry) && readlinkSync(`/proc/${entry}/cwd`) === folder;
+    } catch {
+      // It ended meanwhile, or is somebody else's.
+      return false;
+    }
+  });
+}
+
 function asUser(user: ProgramUser): Partial<ProgramUser> {
   return process.getuid?.() === 0 ? user : {};
 }
 
 /** A port that nobody listens on just now. */
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", reject);
