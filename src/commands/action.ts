@@ -2,15 +2,16 @@
  * Cancelling: the wish is withdrawn. What has not begun is dropped, what has begun finishes, and what is there by then
  * becomes what is wanted. A deletion can be taken back only before its first member goes.
  */
+
 import { actionFacets, isFinished } from "../core/action.ts";
 import { clamp, clusterStatus } from "../core/cluster.ts";
 import { notFound, type Result, refused } from "../core/errors.ts";
 import { type ActionId, brandId, decodeId } from "../core/ids.ts";
+import { activeIn, standingIn } from "../core/plan/aggregates.ts";
 import { type ActionRow, getActionsByIds } from "../store/action.ts";
 import { stepActions } from "../store/action-write.ts";
 import type { ClusterRow } from "../store/cluster.ts";
 import { lockCluster, saveWanted, setClusterStatus } from "../store/cluster-write.ts";
-import { standing } from "../store/count.ts";
 import { readTask } from "../store/node-mark.ts";
 import { lockNodes, type NodeState, saveNodes } from "../store/node-write.ts";
 import { dropTasks, wantNodesDeleted } from "../store/task.ts";
@@ -74,7 +75,7 @@ function finished({ id, status }: ActionRow): ReturnType<typeof refused> {
 /** Members that are planned only are not there: the planner drops them first. */
 async function settleForWhatIsThere(tx: Tx, now: Date, cluster: ClusterRow, action: ActionRow): Promise<void> {
   const counts = await countsOf(tx, cluster);
-  const desiredCapacity = clamp(standing(counts) - counts.planned, cluster.minSize, cluster.maxSize);
+  const desiredCapacity = clamp(standingIn(counts) - counts.planned, cluster.minSize, cluster.maxSize);
   const generation = cluster.generation + 1;
   await saveWanted(tx.db, now, cluster, { desiredCapacity, generation });
   tellResized(tx, cluster, { desiredCapacity, minSize: cluster.minSize, maxSize: cluster.maxSize }, generation, action.id);
@@ -86,7 +87,7 @@ async function takeDeletionBack(tx: Tx, now: Date, cluster: ClusterRow, action: 
   if (action.progress.done > 0 || counts.deleting > 0) return false;
   const generation = cluster.generation + 1;
   await saveWanted(tx.db, now, cluster, { deleting: false, abandon: false, generation });
-  const active = counts.active + counts.updating + counts.warning + counts.unknown;
+  const active = activeIn(counts);
   const { status, reason } = clusterStatus({ ...cluster, deleting: false }, active, cluster.observedGeneration > 0);
   const former = await setClusterStatus(tx.db, now, cluster.id, status, reason);
   const about = { projectId: cluster.projectId, clusterId: cluster.id, clusterName: cluster.name, actionId: action.id };

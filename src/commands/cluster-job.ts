@@ -1,9 +1,11 @@
 /** Jobs on a cluster: check every member, remedy the sick. They wish nothing, supersede nothing, and only a deletion supersedes them. */
+
 import { documentIssues } from "../core/document.ts";
 import { type InputIssue, type Result, refused } from "../core/errors.ts";
 import { brandId } from "../core/ids.ts";
 import { type Json, type JsonObject, safeText } from "../core/json.ts";
 import type { Limits } from "../core/limits.ts";
+import { madeIn } from "../core/plan/aggregates.ts";
 import { insertActions, stepActions } from "../store/action-write.ts";
 import type { ClusterRow } from "../store/cluster.ts";
 import type { Counts } from "../store/count.ts";
@@ -39,12 +41,11 @@ export async function checkCluster(context: CommandContext, input: CheckClusterI
     const locked = await lockNamedCluster(work, context, input);
     if (!locked.ok) return locked;
     const counts = await countsOf(work.tx, locked.value);
-    const there = counts.active + counts.updating + counts.recovering + counts.suspended + counts.warning + counts.error + counts.unknown;
     return acceptJob(work, context, locked.value, counts, {
       kind: "CLUSTER_CHECK",
       counter: "CHECKED",
       inputs: {},
-      total: there,
+      total: madeIn(counts),
       reached: counts.checked_total,
     });
   });

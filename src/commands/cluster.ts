@@ -1,14 +1,16 @@
 /** Clusters: made, changed, deleted. Nothing here waits for members: what is wanted is written, the planner does the rest. */
+
 import { boundIssues, desiredIssues } from "../core/cluster.ts";
 import { documentIssues } from "../core/document.ts";
 import { type InputIssue, invalidInput, type Result, refused } from "../core/errors.ts";
 import { brandId, type ClusterId, encodeId } from "../core/ids.ts";
 import type { Json } from "../core/json.ts";
 import { defaultNodeNameFormat, nameIssues, nodeNameFormatIssues } from "../core/name.ts";
+import { standingIn } from "../core/plan/aggregates.ts";
 import { insertActions, stepActions, supersedeActions } from "../store/action-write.ts";
 import type { ClusterRow } from "../store/cluster.ts";
 import { findClusterIdByName, insertCluster, saveWanted, setClusterStatus, type WantedPatch } from "../store/cluster-write.ts";
-import { noCounts, standing } from "../store/count.ts";
+import { noCounts } from "../store/count.ts";
 import type { SealedProfile } from "../store/profile.ts";
 import { type ClusterAction, type CommandContext, initiatorOf, mutate, reviveClusterAction, type Work } from "./command.ts";
 import type { CreateClusterInput, DeleteClusterInput, UpdateClusterInput } from "./input.ts";
@@ -224,7 +226,7 @@ export async function deleteCluster(context: CommandContext, input: DeleteCluste
     const about = { projectId: cluster.projectId, clusterId: cluster.id, clusterName: cluster.name };
     await saveWanted(tx.db, now, cluster, { deleting: true, abandon: input.abandon, generation, existenceActionId: actionId });
     tx.events.push({ type: "cluster.deletion.wanted", ...about, actionId, data: { generation } });
-    const total = standing(counts) + counts.deleting;
+    const total = standingIn(counts) + counts.deleting;
     const action = {
       id: actionId,
       ...about,

@@ -2,16 +2,18 @@
  * A wish about a cluster's size, carried out: wanted columns, generation, action with its goal, what it supersedes, events, and the
  * mark that has it planned. Every command that moves the wanted size ends here.
  */
+
 import type { ActionKind } from "../core/action.ts";
 import type { Resize } from "../core/cluster.ts";
 import type { Result } from "../core/errors.ts";
 import { type ActionId, brandId } from "../core/ids.ts";
 import type { JsonObject } from "../core/json.ts";
+import { standingIn } from "../core/plan/aggregates.ts";
 import { type Goal, sizeGoal } from "../core/plan/goal.ts";
 import { insertActions, stepActions, supersedeActions } from "../store/action-write.ts";
 import type { ClusterRow } from "../store/cluster.ts";
 import { saveWanted } from "../store/cluster-write.ts";
-import { type Counts, noCounts, readCounts, standing } from "../store/count.ts";
+import { type Counts, noCounts, readCounts } from "../store/count.ts";
 import type { ProjectRow } from "../store/project.ts";
 import type { Tx } from "../store/transaction.ts";
 import { type ClusterAction, type CommandContext, initiatorOf, type Work } from "./command.ts";
@@ -78,7 +80,7 @@ export function goalOf(counts: Counts, former: number, desired: number, relative
   const facts = {
     desired,
     former,
-    standing: standing(counts),
+    standing: standingIn(counts),
     unmade: counts.planned + counts.creating,
     leaving: counts.deleting,
     createdTotal: BigInt(counts.created_total),

@@ -5,16 +5,14 @@ import { createMetrics } from "../server/metrics.ts";
 import { defaultOrigins, isLoopback } from "../server/origin.ts";
 import { startServer } from "../server/server.ts";
 import type { Store } from "../store/transaction.ts";
+import { poolSizes } from "./connections.ts";
 import { layFoundation } from "./foundation.ts";
 import { listenComplaint } from "./listen-complaint.ts";
 import type { PartSettings, RunningPart } from "./part.ts";
 
-/** Connections of its pool; its feed and its sequencer have one more each. */
-const poolSize = 16;
-
 export async function startApi(settings: PartSettings): Promise<RunningPart> {
   const { config } = settings;
-  const foundation = await layFoundation(settings, poolSize);
+  const foundation = await layFoundation(settings, poolSizes.api);
   const { db, direct, runtime, wake, logger, vault, drivers, openSession } = foundation;
   // Writer 0 is every API process's: commands write few counts.
   const store: Store = { db, runtime, wake, writer: 0 };

@@ -1,8 +1,8 @@
 /** The database of this process: the one that was given, or the embedded one; brought to this version, with what must be in it. */
 
+import { ensureConfiguredToken, ensureFirstToken } from "../commands/first-token.ts";
 import type { Logger, Runtime } from "../core/runtime.ts";
 import { type DatabaseOptions, openDatabase } from "../store/database.ts";
-import { ensureConfiguredToken, ensureFirstToken } from "../store/first-token.ts";
 import { migrate } from "../store/migrate.ts";
 import { readServerFacts } from "../store/server.ts";
 import { mintTokenSecret } from "../store/token.ts";

@@ -10,6 +10,7 @@ import type { Store } from "../store/transaction.ts";
 import { createVault, keyIdOf } from "../store/vault.ts";
 import { Complaint, sentenceOf } from "./complaint.ts";
 import { type Config, readConfig } from "./config.ts";
+import { connectionsOf } from "./connections.ts";
 import { adminTokenFile, secretKeyFile, storedSecretKeys } from "./data-folder.ts";
 import { findDatabase, withStore } from "./database.ts";
 import { nameOfDatabase, objectionsTo, schemaObjection } from "./database-complaint.ts";
@@ -182,7 +183,7 @@ function checkDurability(facts: ServerFacts, config: Config, say: Say): void {
     `this machine's and PostgreSQL's differ by ${Math.round(skew)} ms${skew > skewMs ? ": let both follow the same time server" : ""}`,
   );
   const free = facts.maxConnections - facts.connections;
-  const wanted = 20 + 12 * config.workers;
+  const wanted = connectionsOf(config.workers);
   if (free < wanted)
     say(
       "note",

@@ -1,9 +1,9 @@
 /** The parts by themselves, for many machines on one database: `muster api`, `muster worker`, `muster migrate`, `muster token create`. */
 
+import { createLocalToken } from "../commands/first-token.ts";
 import { type Role, roles } from "../core/principal.ts";
 import type { Runtime } from "../core/runtime.ts";
 import { violatedUnique } from "../store/failure.ts";
-import { createLocalToken } from "../store/first-token.ts";
 import { schemaState } from "../store/migrate.ts";
 import { mintTokenSecret } from "../store/token.ts";
 import { startPart } from "./child.ts";

@@ -8,6 +8,7 @@ import type { Logger, Runtime } from "../core/runtime.ts";
 import { isLoopback } from "../server/origin.ts";
 import { Interrupted } from "./complaint.ts";
 import type { Config } from "./config.ts";
+import { connectionsAllowed } from "./connections.ts";
 import { hostIdOf, openDataFolder } from "./data-folder.ts";
 import { type Keys, prepareDatabase, prepareKeys } from "./database.ts";
 import { type Keeper, keepPart } from "./keeper.ts";
@@ -70,7 +71,7 @@ export async function startInstallation(options: StartOptions): Promise<Installa
       postgres = await startEmbedded({
         data: config.data,
         port: config.postgresPort,
-        connections: connectionsFor(config.workers),
+        connections: connectionsAllowed(config.workers),
         timers,
         logger,
         onMoved,
@@ -132,11 +133,6 @@ async function startParts(options: StartOptions, address: () => string, keys: Ke
   await Promise.race([Promise.all(keepers.map((keeper) => keeper.ready)), untilAborted(options.stop.asked)]);
   endIfAsked(options.stop);
   return url;
-}
-
-/** For all parts at their fullest, with room for people and for parts that are just being replaced. */
-function connectionsFor(workers: number): number {
-  return Math.max(100, 60 + 12 * workers);
 }
 
 /** What of the settings a part needs: no secret that it does not. */

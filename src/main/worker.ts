@@ -2,15 +2,13 @@
 import { startSequencer } from "../engine/sequencer.ts";
 import { startWorker } from "../engine/worker.ts";
 import type { Store } from "../store/transaction.ts";
+import { poolSizes } from "./connections.ts";
 import { layFoundation } from "./foundation.ts";
 import type { PartSettings, RunningPart } from "./part.ts";
 import { musterVersion } from "./version.ts";
 
-/** Connections of its pool: planner, executor, outbox and the watches, each with one at a time; its sessions come on top. */
-const poolSize = 8;
-
 export async function startWorkerPart(settings: PartSettings): Promise<RunningPart> {
-  const foundation = await layFoundation(settings, poolSize);
+  const foundation = await layFoundation(settings, poolSizes.worker);
   const { db, direct, runtime, wake, logger, vault, drivers, openSession, installation, host, applicationName } = foundation;
   const store: Store = { db, runtime, wake, writer: 0 };
   const sequencer = startSequencer({ store, direct, openSession, logger, retentionDays: settings.config.ledgerDays });

@@ -105,18 +105,3 @@ export const noCounts: Counts = {
   checked_total: 0,
   failed_total: 0,
 };
-
-/** Members that exist or are being made, and are not wanted gone. */
-export function standing(counts: Counts): number {
-  return (
-    counts.planned +
-    counts.creating +
-    counts.active +
-    counts.updating +
-    counts.recovering +
-    counts.suspended +
-    counts.warning +
-    counts.error +
-    counts.unknown
-  );
-}

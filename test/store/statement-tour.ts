@@ -4,11 +4,11 @@
  */
 import { sql } from "kysely";
 import { expect } from "vitest";
+import { createLocalToken, ensureConfiguredToken, ensureFirstToken } from "../../src/commands/first-token.ts";
 import { brandId, type ClusterId, type NodeId } from "../../src/core/ids.ts";
 import { hostLanes, lanesPerHost } from "../../src/core/lane.ts";
 import { liveActionsOf } from "../../src/store/action.ts";
 import { countJobs } from "../../src/store/cluster-plan.ts";
-import { createLocalToken, ensureConfiguredToken, ensureFirstToken } from "../../src/store/first-token.ts";
 import { holdOrphanLanes, listReachedMembers, listSilentHosts } from "../../src/store/host.ts";
 import { purgeKeys } from "../../src/store/idempotency.ts";
 import {

@@ -5,26 +5,13 @@
 import type { ActionEvent, ActionKind } from "../action.ts";
 import { actionFacets } from "../action.ts";
 import { type ClusterStatus, type Condition, type ConditionType, clusterStatus, type SizeBounds } from "../cluster.ts";
+import { type Aggregates, activeIn, standingIn } from "./aggregates.ts";
 import { applyBrake, type Brake } from "./brake.ts";
 
 export interface Wanted extends SizeBounds {
   readonly desiredCapacity: number;
   readonly deleting: boolean;
   readonly generation: number;
-}
-
-/** Sums over all members. */
-export interface Aggregates {
-  readonly planned: number;
-  readonly creating: number;
-  readonly active: number;
-  readonly updating: number;
-  readonly recovering: number;
-  readonly suspended: number;
-  readonly warning: number;
-  readonly error: number;
-  readonly unknown: number;
-  readonly deleting: number;
 }
 
 export interface OpenActionFacts<Id> {
@@ -89,7 +76,7 @@ export interface ClusterPlan<Id> {
 export function planCluster<Id>(wanted: Wanted, observed: Observed<Id>, nowMs: number): ClusterPlan<Id> {
   const { counts } = observed;
   const unmade = counts.planned + counts.creating;
-  const standing = unmade + counts.active + counts.updating + counts.recovering + counts.suspended + counts.warning + counts.error + counts.unknown;
+  const standing = standingIn(counts);
   const target = wanted.deleting ? 0 : wanted.desiredCapacity;
   const missing = target - standing;
   const create = missing > 0 && observed.placeable && observed.held === null ? Math.min(missing, Math.max(0, observed.window - unmade)) : 0;
@@ -109,7 +96,7 @@ export function planCluster<Id>(wanted: Wanted, observed: Observed<Id>, nowMs: n
     observed.brake,
     nowMs,
   );
-  const active = counts.active + counts.updating + counts.warning + counts.unknown;
+  const active = activeIn(counts);
   const observedGeneration = settled && !wanted.deleting ? wanted.generation : observed.observedGeneration;
   const status = clusterStatus(wanted, active, observedGeneration > 0);
   const heldBack = observed.held === null ? braked.paused : { reason: "HELD", message: observed.held };

@@ -7,8 +7,9 @@ import { type ActionKind, type ActionStatus, actionFacets, actionProgress, actio
 import type { ClusterStatus, Condition } from "../../../src/core/cluster.ts";
 import type { NodeEvent, NodeStatus } from "../../../src/core/node.ts";
 import { nodeTransition } from "../../../src/core/node.ts";
+import type { Aggregates } from "../../../src/core/plan/aggregates.ts";
 import { type Brake, brakeRules, restedBrake } from "../../../src/core/plan/brake.ts";
-import { type Aggregates, type ClusterPlan, type Observed, planCluster } from "../../../src/core/plan/cluster-plan.ts";
+import { type ClusterPlan, type Observed, planCluster } from "../../../src/core/plan/cluster-plan.ts";
 import { sizeGoal } from "../../../src/core/plan/goal.ts";
 
 interface Member {
