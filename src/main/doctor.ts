@@ -8,7 +8,7 @@ import { schemaState } from "../store/migrate.ts";
 import { countWaitingMarkers, readServerFacts, readWorkerFacts, type ServerFacts } from "../store/server.ts";
 import type { Store } from "../store/transaction.ts";
 import { createVault, keyIdOf } from "../store/vault.ts";
-import { Complaint, sentenceOf } from "./complaint.ts";
+import { Complaint, sentenceOf, systemCode } from "./complaint.ts";
 import { type Config, readConfig } from "./config.ts";
 import { connectionsOf } from "./connections.ts";
 import { adminTokenFile, secretKeyFile, storedSecretKeys } from "./data-folder.ts";
@@ -19,6 +19,7 @@ import { currentOwner } from "./owner-lock.ts";
 import { readState } from "./postgres-place.ts";
 import { realRuntime } from "./runtime.ts";
 import { checkSecretKey } from "./secret-key.ts";
+import { processMode } from "./start.ts";
 import { musterVersion } from "./version.ts";
 
 type Verdict = "good" | "note" | "wrong";
@@ -33,6 +34,9 @@ type Say = (verdict: Verdict, subject: string, sentence: string) => void;
 const silentMs = 5_000;
 /** Clocks that differ by more make logs hard to read; order never depends on them, ms. */
 const skewMs = 2_000;
+/** How long the program on our port may take to answer, ms. */
+const answerMs = 2_000;
+const jsonHeaders = { "content-type": "application/json" };
 /** What a running sequencer leaves waiting at most, for a moment. */
 const waitingMarkers = 1_000;
 
@@ -50,7 +54,7 @@ export async function runDoctor(): Promise<number> {
   const config = checkSettings(say);
   if (config !== null) {
     const running = checkFolder(config, say);
-    await checkPort(config, running, say);
+    await checkPort(config, say);
     checkProcesses(config, say);
     await checkDatabase(config, running, say);
   }
@@ -112,26 +116,44 @@ function checkFolder({ data, adminToken }: Config, say: Say): boolean {
   return owner !== null;
 }
 
-function checkPort({ host, port }: Config, running: boolean, say: Say): Promise<void> {
+async function checkPort({ host, port }: Config, say: Say): Promise<void> {
+  const error = await listenError(host, port);
+  if (error === null) say("good", "port", `${host}:${port} is free`);
+  else if (systemCode(error) === "EADDRINUSE" && (await musterAnswers(host, port))) say("good", "port", `Muster's API answers on ${host}:${port}`);
+  else say("wrong", "port", `the API cannot listen on ${host}:${port}: ${error.message}. Set MUSTER_HOST and MUSTER_PORT`);
+}
+
+function listenError(host: string, port: number): Promise<Error | null> {
   return new Promise((resolve) => {
     const probe = createServer();
-    const tell = (verdict: Verdict, sentence: string): void => {
-      say(verdict, "port", sentence);
-      resolve();
-    };
-    probe.once("error", (error) => {
-      if (running && "code" in error && error.code === "EADDRINUSE") tell("good", `${host}:${port} is in use, by the Muster that runs as it seems`);
-      else tell("wrong", `the API cannot listen on ${host}:${port}: ${error.message}. Set MUSTER_HOST and MUSTER_PORT`);
-    });
-    probe.listen({ host, port }, () => probe.close(() => tell("good", `${host}:${port} is free`)));
+    probe.once("error", resolve);
+    probe.listen({ host, port }, () => probe.close(() => resolve(null)));
   });
 }
 
-function checkProcesses({ environment, process: setting }: Config, say: Say): void {
-  const reason = processUnavailable(environment.PATH);
-  if (reason === null)
-    say("good", "processes", `members of the type process can run here (MUSTER_PROCESS is ${setting === null ? "not set" : String(setting)})`);
-  else say("note", "processes", `members of the type process cannot run here: ${reason}`);
+/** Asked without a token, Muster's API says whose token it wants; no other program does. */
+async function musterAnswers(host: string, port: number): Promise<boolean> {
+  try {
+    const url = `http://${host.includes(":") ? `[${host}]` : host}:${port}/graphql`;
+    const response = await fetch(url, { method: "POST", body: "{}", headers: jsonHeaders, signal: AbortSignal.timeout(answerMs) });
+    await response.body?.cancel();
+    return response.headers.get("www-authenticate") === 'Bearer realm="muster"';
+  } catch {
+    // Another program, of another protocol, or one that says nothing.
+    return false;
+  }
+}
+
+function checkProcesses(config: Config, say: Say): void {
+  const reason = processUnavailable(config.environment.PATH);
+  if (reason !== null) {
+    say("note", "processes", `members of the type process cannot run here: ${reason}`);
+    return;
+  }
+  const mode = processMode(config);
+  const why = config.process === null ? "MUSTER_PROCESS is not set" : "MUSTER_PROCESS says so";
+  if (mode === "off") say("note", "processes", `members of the type process could run here, but are off (${why})`);
+  else say("good", "processes", `members of the type process can run here: ${mode} (${why})`);
 }
 
 async function checkDatabase(config: Config, running: boolean, say: Say): Promise<void> {

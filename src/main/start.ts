@@ -142,7 +142,7 @@ export function partConfig(config: Config): PartSettings["config"] {
 }
 
 /** `on` by itself only where nobody from outside can ask for it, and the database is ours alone. */
-function processMode(config: Config): ProcessPolicy["mode"] {
+export function processMode(config: Pick<Config, "process" | "host" | "databaseUrl">): ProcessPolicy["mode"] {
   return config.process ?? (isLoopback(config.host) && config.databaseUrl === null ? "on" : "off");
 }
 

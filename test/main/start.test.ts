@@ -82,7 +82,22 @@ describe("muster start", () => {
     await until(async () => (await fetch(`${at.url}/readyz`)).status === 200);
     const doctor = spawnMuster({ args: ["doctor"], cwd: folder, env: { MUSTER_PORT: new URL(at.url).port } });
     const { code } = await doctor.exited;
-    expect(`${code} ${doctor.output()}`).toMatch(/^0 .*All is well\.\n$/s);
+    expect(`${code} ${doctor.output()}`).toMatch(/^0 .*Muster's API answers on .*All is well\.\n$/s);
+  });
+
+  test("the doctor in another folder → knows Muster's API on the port, and another program from it", async () => {
+    const other = createServer((socket) => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")).listen(0, "127.0.0.1");
+    await new Promise((resolve) => other.once("listening", resolve));
+    const address = other.address();
+    const taken = address !== null && typeof address === "object" ? String(address.port) : "";
+    const doctorAt = async (port: string): Promise<string> => {
+      const doctor = spawnMuster({ args: ["doctor"], cwd: folder, env: { MUSTER_PORT: port, MUSTER_DATA: "elsewhere" } });
+      const { code } = await doctor.exited;
+      return `${code} ${doctor.output()}`;
+    };
+    expect(await doctorAt(new URL(at.url).port)).toMatch(/^0 .*ok {4}port +Muster's API answers on /s);
+    expect(await doctorAt(taken)).toMatch(/^1 .*WRONG port +the API cannot listen on /s);
+    other.close();
   });
 
   test("a token made on the database → works", async () => {
