@@ -3,18 +3,13 @@
  * The same seed plans the same faults and asks the same; how they interleave is the machine's doing.
  */
 import { createCluster } from "../../src/commands/cluster.ts";
-import type { CommandContext } from "../../src/commands/command.ts";
 import { createProfile } from "../../src/commands/profile.ts";
-import { brandId, encodeId } from "../../src/core/ids.ts";
-import { defaultLimits } from "../../src/core/limits.ts";
+import { encodeId } from "../../src/core/ids.ts";
 import type { Runtime } from "../../src/core/runtime.ts";
-import { createSimDriver } from "../../src/drivers/sim/index.ts";
 import { type Database, openDatabase } from "../../src/store/database.ts";
-import { createVault } from "../../src/store/vault.ts";
-import { silentWake } from "../../src/store/wake.ts";
 import { must } from "../support/cluster.ts";
-import { createTestLog } from "../support/log.ts";
 import { type Noted, notedOf, runClient } from "./client.ts";
+import { commandContext } from "./command-context.ts";
 import { type FaultKind, planFaults } from "./fault-plan.ts";
 import { follow } from "./follower.ts";
 import { type Installation, startInstallation } from "./installation.ts";
@@ -104,16 +99,7 @@ export async function runChaos(options: ChaosOptions, runtime: Runtime): Promise
 
 /** Profiles, and the cluster that counts. Made by the commands themselves: before the storm there is nothing to be proved. */
 async function prepare(installation: Installation, db: Database, runtime: Runtime): Promise<Noted> {
-  const drivers = new Map([["sim", createSimDriver({ ...runtime, logger: createTestLog() })]]);
-  const { id: projectId } = await db.selectFrom("muster.project").select("id").where("name", "=", "default").executeTakeFirstOrThrow();
-  const context: CommandContext = {
-    store: { db, runtime, wake: silentWake, writer: 0 },
-    principal: { tokenId: brandId("token", runtime.entropy.uuid()), tokenName: "chaos", projectId, role: "OPERATOR", expiresAtMs: null },
-    drivers,
-    vault: createVault([Buffer.from(installation.vaultKey, "hex")]),
-    limits: defaultLimits,
-    processPolicy: { mode: "off" },
-  };
+  const context = await commandContext(installation, db, runtime);
   for (const [name, spec] of Object.entries(profiles)) must(await createProfile(context, { name, type: "sim", spec }));
   const noted = notedOf("prepare", { kind: "create", cluster: tally, size: 0 });
   const input = { name: tally, profile: { name: "quick" }, desiredCapacity: 0, minSize: 0, timeoutSeconds: 3_600, idempotencyKey: noted.key };
