@@ -4,7 +4,7 @@
  *
  * Modes of a flush, in order: all is well (one transaction); a lane was lost (its reports are dropped, the rest is written: whoever
  * owns the lane now will find out the same); the database is away (kept and tried again while lanes are held); a report that cannot be
- * written (the batch is halved until it stands alone, and it is set aside).
+ * written (the batch is halved until it stands alone; an outcome then counts as a failed step, anything else is set aside).
  */
 import type { NodeId } from "../core/ids.ts";
 import type { JsonObject } from "../core/json.ts";
@@ -92,7 +92,12 @@ export function startOutbox(deps: {
         const first = await write(owned.slice(0, half), patience);
         return [...first, ...(await write(owned.slice(half), patience))];
       }
-      logger.error({ nodeId: owned[0]?.nodeId, error }, "a report cannot be written and is set aside; its task is due again after its deadline");
+      const [refused] = owned;
+      if (refused?.from === "task" && !isNotWritable(refused.report)) {
+        logger.error({ nodeId: refused.nodeId, error }, "an outcome cannot be written: its step counts as failed");
+        return write([{ ...refused, report: notWritable(error) }], patience);
+      }
+      logger.error({ nodeId: refused?.nodeId, error }, "a report cannot be written and is set aside; its task is due again after its deadline");
       return [];
     }
   };
@@ -134,6 +139,18 @@ export function startOutbox(deps: {
       waiting = [];
     },
   };
+}
+
+const notWritableCode = "OUTCOME_NOT_WRITABLE";
+
+/** In place of an outcome that cannot be written: the member is set aside like any other whose step failed, and says why. */
+function notWritable(error: unknown): TaskReport {
+  const message = error instanceof Error ? error.message : String(error);
+  return { kind: "failed", error: { class: "permanent", code: notWritableCode, message } };
+}
+
+function isNotWritable(report: TaskReport): boolean {
+  return report.kind === "failed" && report.error.code === notWritableCode;
 }
 
 /** The oldest reports, one per node: a second one of the same node is decided on what the first made of it, in the next flush. */

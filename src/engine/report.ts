@@ -4,7 +4,7 @@
  */
 import { type HealthStatus, type HealthSubject, judgeHealth, type Signal, type Signals } from "../core/health.ts";
 import type { JsonObject } from "../core/json.ts";
-import { safeText } from "../core/json.ts";
+import { safeJson, safeText } from "../core/json.ts";
 import { type NodeEvent, type NodeStatus, nodeTransition, type TaskKind } from "../core/node.ts";
 import { type Deaths, oneMoreDeath, remedyDelayMs, rungOf } from "../core/plan/ladder.ts";
 import { afterFailure, retryRules } from "../core/retry.ts";
@@ -111,8 +111,8 @@ export function decideTask(
 function factsOf(made: Made): Pick<NodePatch, "physicalId" | "addresses" | "placement"> {
   return {
     physicalId: safeText(made.physicalId),
-    addresses: made.addresses.map((address) => ({ ...address })),
-    placement: made.placement === null ? null : { ...made.placement },
+    addresses: safeJson(made.addresses),
+    placement: safeJson(made.placement),
   };
 }
 
