@@ -5,7 +5,7 @@ import { processUnavailable } from "../drivers/process/host.ts";
 import { formerChecks, readInstallation } from "../store/installation.ts";
 import { countPartitionsAhead, partitionsAhead } from "../store/ledger-partition.ts";
 import { schemaState } from "../store/migrate.ts";
-import { countWaitingMarkers, readServerFacts, readWorkerFacts, type ServerFacts } from "../store/server.ts";
+import { countWaitingMarkers, readOpenTransactions, readServerFacts, readWorkerFacts, type ServerFacts } from "../store/server.ts";
 import type { Store } from "../store/transaction.ts";
 import { createVault, keyIdOf } from "../store/vault.ts";
 import { Complaint, sentenceOf, systemCode } from "./complaint.ts";
@@ -37,6 +37,9 @@ const skewMs = 2_000;
 /** How long the program on our port may take to answer, ms. */
 const answerMs = 2_000;
 const jsonHeaders = { "content-type": "application/json" };
+/** A transaction that is open for so long, ms, or while so many others began, is worth a note. */
+const oldTransactionMs = 300_000;
+const oldTransactionAge = 100_000;
 /** What a running sequencer leaves waiting at most, for a moment. */
 const waitingMarkers = 1_000;
 
@@ -190,6 +193,7 @@ async function checkServer(store: Store, url: string, config: Config, say: Say):
   const state = await schemaState(store.db);
   const objection = schemaObjection(state, url);
   say(objection === null ? "good" : "wrong", "schema", objection ?? "is this version's");
+  await checkTransactions(store, say);
   if (state === "current") await checkSessions(store, url, config, say);
   if (state === "current") await checkInstallation(store, config, nameOfDatabase(url), say);
 }
@@ -252,6 +256,19 @@ async function checkInstallation(store: Store, config: Config, database: string,
       "ledger",
       `${ahead} of ${partitionsAhead} partitions are ahead: once the present one is full nothing can be written without. Workers and API processes make them; do they say why not?`,
     );
+}
+
+/** Never wrong: everything goes on. But tables grow meanwhile. */
+async function checkTransactions(store: Store, say: Say): Promise<void> {
+  const old = (await readOpenTransactions(store.db)).filter(({ ms, age }) => (ms ?? 0) > oldTransactionMs || age > oldTransactionAge);
+  for (const { ms, age, whose } of old) {
+    const since = ms === null ? "" : `for ${Math.round(ms / 60_000)} minutes, `;
+    say(
+      "note",
+      "database",
+      `a transaction is open ${since}while ${age} others began (${whose}): until it ends, vacuum removes nothing that it might see`,
+    );
+  }
 }
 
 async function checkKeys(store: Store, config: Config, database: string, say: Say): Promise<void> {

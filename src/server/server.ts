@@ -9,6 +9,7 @@ import { measureLedger } from "./ledger-metrics.ts";
 import type { Metrics } from "./metrics.ts";
 import { measurePool } from "./pool-metrics.ts";
 import { storedTokens } from "./token-source.ts";
+import { measureTransactions } from "./transaction-metrics.ts";
 
 export interface ServerOptions {
   readonly api: ApiDeps;
@@ -43,13 +44,17 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   measurePool(options.metrics.registry, db);
   const stopping = new AbortController();
   const noting = tokens.note(runtime.timers, stopping.signal);
-  const measuring = measureLedger({ registry: options.metrics.registry, db, timers: runtime.timers, logger }, stopping.signal);
+  const { registry } = options.metrics;
+  const measuring = [
+    measureLedger({ registry, db, timers: runtime.timers, logger }, stopping.signal),
+    measureTransactions({ registry, db, runtime, logger }, stopping.signal),
+  ];
   return {
     url: door.url,
     close: async () => {
       await door.close();
       stopping.abort();
-      await Promise.all([noting, measuring]);
+      await Promise.all([noting, ...measuring]);
     },
   };
 }

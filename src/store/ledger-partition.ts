@@ -35,18 +35,21 @@ export function nextSpan(span: bigint, filledInMs: number | null): bigint {
  * cheap when there is nothing to do. Blocks nobody who reads or writes events.
  */
 export async function ensurePartitions(db: Database): Promise<void> {
-  await db.transaction().execute(async (tx) => {
-    await sql`/* partition.lock */ select pg_advisory_xact_lock(${singletonSpace}::integer, ${partitionLock}::integer)`.execute(tx);
-    await noteSpans(tx);
-    for (const kind of kinds) {
-      const plan = await planKind(tx, kind);
-      let { lower } = plan;
-      for (let missing = plan.missing; missing > 0; missing--) {
-        await createPartition(tx, kind, lower, lower + plan.span);
-        lower += plan.span;
+  await db
+    .transaction()
+    .setIsolationLevel("read committed")
+    .execute(async (tx) => {
+      await sql`/* partition.lock */ select pg_advisory_xact_lock(${singletonSpace}::integer, ${partitionLock}::integer)`.execute(tx);
+      await noteSpans(tx);
+      for (const kind of kinds) {
+        const plan = await planKind(tx, kind);
+        let { lower } = plan;
+        for (let missing = plan.missing; missing > 0; missing--) {
+          await createPartition(tx, kind, lower, lower + plan.span);
+          lower += plan.span;
+        }
       }
-    }
-  });
+    });
 }
 
 /** Where the highest number of each kind is now. */

@@ -20,7 +20,7 @@ export function limitTransactions(run: Run, limits: Readonly<Record<string, numb
       inside = !/^(?:commit|rollback)$/i.test(text);
       return run(text, parameters);
     }
-    await begin("begin");
+    await begin("begin isolation level read committed");
     try {
       const result = await run(text, parameters);
       await run("commit", []);

@@ -72,3 +72,30 @@ export async function countWaitingMarkers(db: Database): Promise<number> {
   }>`/* ledger.waiting */ select count(*)::int as waiting from (select from muster.marker limit 100000) m`.execute(db);
   return rows[0]?.waiting ?? 0;
 }
+
+export interface OpenTransaction {
+  /** The same as long as it lasts, and not used again before long. */
+  readonly id: string;
+  /** How long it has lasted; null: another role's, of which ours may not know (it may with `grant pg_read_all_stats`). */
+  readonly ms: number | null;
+  /** How many transactions began since: as many may have left rows that vacuum must leave alone. */
+  readonly age: number;
+  /** Whose: role, program and pid, or the name under which it was prepared. */
+  readonly whose: string;
+}
+
+/** Every transaction that is open on this database, prepared ones too, ours and strangers'; not this question itself. */
+export async function readOpenTransactions(db: Database): Promise<OpenTransaction[]> {
+  const { rows } = await sql<OpenTransaction>`
+    /* server.transactions */
+    select l.virtualtransaction as id, (extract(epoch from clock_timestamp() - a.xact_start) * 1000)::float8 as ms,
+           coalesce(greatest(age(a.backend_xid), age(a.backend_xmin)), 0) as age,
+           concat_ws(', ', 'role ' || a.usename, nullif(a.application_name, ''), 'process ' || a.pid) as whose
+      from pg_locks l join pg_stat_activity a on a.pid = l.pid
+     where l.locktype = 'virtualxid' and l.mode = 'ExclusiveLock' and l.granted
+       and a.datname = current_database() and a.usesysid is not null and a.pid <> pg_backend_pid()
+    union all
+    select 'prepared ' || p.gid, (extract(epoch from clock_timestamp() - p.prepared) * 1000)::float8, age(p.transaction), 'prepared as ' || p.gid
+      from pg_prepared_xacts p where p.database = current_database()`.execute(db);
+  return rows;
+}

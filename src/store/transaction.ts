@@ -86,7 +86,8 @@ function wakeOthers(store: Store, progress: { readonly written: Written | null; 
 
 function attemptOnce<T>(store: Store, work: (tx: Tx) => Promise<T>, progress: Progress<T>): Promise<T> {
   return store.db.connection().execute(async (connection) => {
-    await sql`begin`.execute(connection);
+    // Said, because a database may have another default: what was locked must be read as it is after the wait.
+    await sql`begin isolation level read committed`.execute(connection);
     try {
       const events: NewEvent[] = [];
       const counts: CountDeltas = new Map();

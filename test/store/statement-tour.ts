@@ -32,7 +32,7 @@ import { lanesOf, readProbes } from "../../src/store/probe.ts";
 import { lockSpecsAfter, replaceSpecs } from "../../src/store/profile-spec.ts";
 import { findProjectByName } from "../../src/store/project.ts";
 import { askNextChecks, checksLeft, endReadBack } from "../../src/store/read-back.ts";
-import { countWaitingMarkers, readServerFacts, readWorkerFacts } from "../../src/store/server.ts";
+import { countWaitingMarkers, readOpenTransactions, readServerFacts, readWorkerFacts } from "../../src/store/server.ts";
 import { postponeTasks, recheckHostMembers } from "../../src/store/task.ts";
 import { findTokenByHash, findTokenByName, getTokensByIds, hashTokenSecret, mintTokenSecret, touchTokens } from "../../src/store/token.ts";
 import { findUsableTokens } from "../../src/store/token-use.ts";
@@ -176,6 +176,7 @@ async function tourWorkers(db: Tx["db"]): Promise<void> {
   await heldWorkerLocks(db);
   await endBackends(db, "nobody");
   await readServerFacts(db);
+  await readOpenTransactions(db);
 }
 
 async function tourInstallation(db: Tx["db"]): Promise<void> {

@@ -37,6 +37,8 @@ export interface WorldOptions {
   readonly runtime?: Runtime;
   /** false: nobody gives positions until a worker process does, or everything ends. */
   readonly sequencer?: boolean;
+  /** Connections of the pool of commands, and of each worker's. */
+  readonly poolSize?: number;
   /** Runs before anything else connects to the database. */
   readonly prepare?: (database: TestDatabase) => Promise<void>;
 }
@@ -87,7 +89,7 @@ const patienceMs = 30_000;
 const pollMs = 200;
 
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
-  const database = await createTestDatabase();
+  const database = await createTestDatabase(options.poolSize === undefined ? {} : { poolSize: options.poolSize });
   await options.prepare?.(database);
   const runtime = options.runtime ?? realRuntime();
   const log = createTestLog();
@@ -111,7 +113,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const start = (url: string, place: HostPlace = {}): WorldWorker => {
     started += 1;
     const name = `test worker ${started}`;
-    const db = openDatabase({ url, size: 6, applicationName: name });
+    const db = openDatabase({ url, size: options.poolSize ?? 6, applicationName: name });
     const workerWake = createWake(db, runtime);
     const running: Worker = startWorker({
       db,

@@ -1,0 +1,152 @@
+/** What PostgreSQL answers to those who want the same at once: deadlock, serialization failure, time-outs. A mutation is done once, or not at all. */
+import { sql } from "kysely";
+import pg from "pg";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { operationalProblem } from "../../src/api/problem.ts";
+import { resizeCluster } from "../../src/commands/cluster-size.ts";
+import type { CommandContext } from "../../src/commands/command.ts";
+import { type Database, openDatabase } from "../../src/store/database.ts";
+import { sqlState } from "../../src/store/failure.ts";
+import { transaction } from "../../src/store/transaction.ts";
+import { clusterFacts, must, simCluster } from "../support/cluster.ts";
+import { type DatabaseProxy, startProxy } from "../support/proxy.ts";
+import { startWorld, type World } from "../support/world.ts";
+
+let world: World;
+let proxy: DatabaseProxy;
+let through: Database;
+let context: CommandContext;
+let stranger: pg.Client;
+beforeEach(async () => {
+  world = await startWorld();
+  proxy = await startProxy(world.database.url);
+  through = openDatabase({ url: proxy.url, size: 2, applicationName: "through" });
+  context = { ...world.context(), store: { ...world.store, db: through } };
+  stranger = new pg.Client({ connectionString: world.database.superuserUrl });
+  await stranger.connect();
+});
+afterEach(async () => {
+  await stranger.end();
+  await through.destroy();
+  await proxy.close();
+  await world.stop();
+});
+
+const begins = (): number => proxy.statements.filter((name) => name === "begin").length;
+/** What a failed attempt must not have left, and a good one leaves once. */
+const traces = async (): Promise<unknown> => {
+  const { rows } = await sql`
+    select (select count(*)::int from muster.action) as actions, (select count(*)::int from muster.idempotency_key) as keys,
+           (select max(generation) from muster.cluster) as generation, (select max(desired_capacity) from muster.cluster) as capacity`.execute(
+    world.database.db,
+  );
+  return rows[0];
+};
+/** Until somebody waits for a lock. */
+const someoneWaits = (): Promise<unknown> =>
+  world.until("somebody waits for a lock", async () => (await stranger.query("select from pg_locks where not granted")).rows.length > 0);
+const resize = (id: string, by = context): ReturnType<typeof resizeCluster> =>
+  resizeCluster(by, { cluster: { id }, capacity: { exactly: 7 }, strict: false, idempotencyKey: "seven" });
+const before = { actions: 1, keys: 0, generation: 1, capacity: 3 };
+const after = { actions: 2, keys: 1, generation: 2, capacity: 7 };
+
+test("deadlock: with a stranger, and PostgreSQL chose the mutation → it runs again from its start and is done once", async () => {
+  const { id, clusterId } = await simCluster(world, { name: "wanted", desiredCapacity: 3 });
+  // It does not look for deadlocks itself, so the other one will find it.
+  await stranger.query("set deadlock_timeout = '1min'; begin");
+  await stranger.query("select from muster.cluster_due where cluster_id = $1 for update", [clusterId]);
+  const earlier = begins();
+  const resizing = resize(id);
+  await someoneWaits();
+  await stranger.query("select from muster.cluster where id = $1 for update", [clusterId]);
+  expect(begins() - earlier).toBeGreaterThanOrEqual(1);
+  await stranger.query("commit");
+  must(await resizing);
+  expect(begins() - earlier).toBe(2);
+  expect(await traces()).toEqual(after);
+});
+
+describe("serialization failure", () => {
+  const fail = (db: Database): Promise<unknown> => sql`do $$ begin raise exception 'as if' using errcode = '40001'; end $$`.execute(db);
+
+  test("three times → the fourth attempt is taken; what the first three did is gone", async () => {
+    let attempts = 0;
+    await sql`create table muster.noted (attempt integer)`.execute(through);
+    await transaction(context.store, async ({ db }) => {
+      attempts += 1;
+      await sql`insert into muster.noted values (${attempts})`.execute(db);
+      if (attempts < 4) await fail(db);
+    });
+    expect((await sql`select attempt from muster.noted`.execute(through)).rows).toEqual([{ attempt: 4 }]);
+  });
+
+  test("again and again → given up after four attempts, and a client is told to try again", async () => {
+    let attempts = 0;
+    const failure: unknown = await transaction(context.store, ({ db }) => {
+      attempts += 1;
+      return fail(db);
+    }).catch((error: unknown) => error);
+    expect([sqlState(failure), attempts, operationalProblem(failure)?.extensions["code"]]).toEqual(["40001", 4, "UNAVAILABLE"]);
+  });
+
+  test("the database's default is SERIALIZABLE → our transactions are READ COMMITTED all the same: twenty mutations at once, a cluster converges", async () => {
+    await stranger.query(`alter database ${world.database.name} set default_transaction_isolation = 'serializable'`);
+    const strict = openDatabase({ url: world.database.url, size: 10, applicationName: "strict" });
+    try {
+      world.startWorker();
+      const { id, clusterId } = await simCluster(world, { name: "strict", desiredCapacity: 1 });
+      const store = { ...context.store, db: strict };
+      const grow = (): ReturnType<typeof resizeCluster> =>
+        resizeCluster({ ...context, store }, { cluster: { id }, capacity: { by: 1 }, strict: false });
+      for (const result of await Promise.all(Array.from({ length: 20 }, grow))) must(result);
+      await world.until("all 21", async () => (await clusterFacts(world.database.db, clusterId))?.active === 21);
+      expect((await sql<{ level: string }>`show transaction_isolation`.execute(strict)).rows).toEqual([{ transaction_isolation: "serializable" }]);
+    } finally {
+      await strict.destroy();
+    }
+  });
+});
+
+describe("time-out", () => {
+  test.each([
+    ["of the lock", undefined, "55P03"],
+    ["of the statement", 400, "57014"],
+  ])("%s, in a mutation → UNAVAILABLE, nothing half done; the same key again → done once", async (_which, statementTimeoutMs, state) => {
+    const { id, clusterId } = await simCluster(world, { name: "wanted", desiredCapacity: 3 });
+    const hasty = openDatabase({
+      url: world.database.url,
+      size: 2,
+      applicationName: "hasty",
+      ...(statementTimeoutMs === undefined ? {} : { statementTimeoutMs }),
+    });
+    const hurried = { ...context, store: { ...context.store, db: hasty } };
+    try {
+      await stranger.query("begin");
+      await stranger.query("select from muster.cluster_due where cluster_id = $1 for update", [clusterId]);
+      const failure: unknown = await resize(id, hurried).catch((error: unknown) => error);
+      expect([sqlState(failure), operationalProblem(failure)?.extensions["code"]]).toEqual([state, "UNAVAILABLE"]);
+      expect(await traces()).toEqual(before);
+      await stranger.query("commit");
+      must(await resize(id, hurried));
+      must(await resize(id, hurried));
+      expect(await traces()).toEqual(after);
+    } finally {
+      await hasty.destroy();
+    }
+  });
+
+  test("of locks, in planner and outbox while a stranger holds all nodes → once it lets go, all is written, nothing FAILED, nothing twice", async () => {
+    world.startWorker();
+    const { clusterId } = await simCluster(world, { name: "held", desiredCapacity: 20, spec: { createMs: 300 } });
+    await world.until("all are being made", async () => (await clusterFacts(world.database.db, clusterId))?.nodes === 20);
+    await stranger.query("begin; lock table muster.node in exclusive mode");
+    const ended = (): boolean => world.log.lines.some(({ fields }) => sqlState(fields["error"]) === "55P03");
+    await world.until("a lock was waited for in vain", async () => ended());
+    await stranger.query("commit");
+    await world.until("20 members", async () => {
+      const facts = await clusterFacts(world.database.db, clusterId);
+      return facts?.active === 20 && facts.nodes === 20 && facts.observedGeneration === 1;
+    });
+    expect((await sql`select from muster.action where status_reason is not null`.execute(world.database.db)).rows).toEqual([]);
+  });
+});
