@@ -29,6 +29,7 @@ export const ledgerStatements: ReadonlySet<string> = new Set([
   "ledger.scan.late.backward",
   "ledger.scan.late.forward",
   "ledger.tail",
+  "sequencer.gaps",
   "sequencer.lead",
   "sequencer.stand",
   "sequencer.tick",
