@@ -122,6 +122,12 @@ export async function benchTakeover(members: number): Promise<void> {
         `${name}: longest check, ${backAt === null ? "from then on" : "of those begun since it accepts"} (before: ${calm} ms)`,
         `${longest} ms`,
       ]);
+      console.error(
+        rows
+          .slice(-2)
+          .map((row) => row.join(": "))
+          .join("\n"),
+      );
       watcher.disturbed();
       await until(runtime, async () => (await activeIn(db, `slow-${n}`)) === members);
     }

@@ -47,6 +47,8 @@ export interface DatabaseProxy {
   hold(when: (step: Step) => boolean): Promise<Held>;
   /** The next step that matches takes effect, and nothing is heard of it or after it on its connection. Resolves when the server has answered. */
   holdReply(when: (step: Step) => boolean): Promise<Step>;
+  /** The same, but what the server answered is kept, and heard when it is released. */
+  holdAnswer(when: (step: Step) => boolean): Promise<{ release(): void }>;
   /** The next COMMIT that matches takes effect, and its answer is lost with the connection. Resolves when that has happened. */
   loseCommitReply(when?: (step: Step) => boolean): Promise<Step>;
   /** The next COMMIT that matches never arrives, and the connection is lost. */
@@ -193,6 +195,19 @@ export async function startProxy(target: string): Promise<DatabaseProxy> {
         connection.swallow = (answer) => {
           // Ready for the next query: it has taken effect.
           if (answer.type === "Z") resolve(step);
+        };
+        connection.server.write(message.bytes);
+      }),
+    holdAnswer: (when) =>
+      trap<{ release(): void }>(when, (resolve) => (connection, message) => {
+        const kept: Message[] = [];
+        const release = (): void => {
+          connection.swallow = null;
+          for (const answer of kept) connection.client.write(answer.bytes);
+        };
+        connection.swallow = (answer) => {
+          kept.push(answer);
+          if (answer.type === "Z") resolve({ release });
         };
         connection.server.write(message.bytes);
       }),
