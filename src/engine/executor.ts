@@ -78,6 +78,7 @@ export function startExecutor(deps: ExecutorDeps): Executor {
     const room = inFlightLimit + (full ? reserve : 0) - lanes.inFlight.size;
     if (lanes.held.size === 0 || room <= 0 || deps.signal().aborted) return pollMs;
     const held = new Map(lanes.held);
+    const signal = deps.signal();
     // What has to wait is not even read: it must not crowd out the rest.
     const waits =
       deps.held() === null
@@ -100,10 +101,10 @@ export function startExecutor(deps: ExecutorDeps): Executor {
       // Due but not chosen: a driver is at its limit, and rings when a call returns.
       return next === null || next <= 0 ? pollMs : Math.min(pollMs, next);
     }
-    const begun = await begin(deps, held, chosen);
+    const begun = await begin(deps, held, chosen, signal);
     for (const call of begun) {
       calls.set(call.driver, (calls.get(call.driver) ?? 0) + 1);
-      const carried = carryOut(deps, held, call).finally(() => {
+      const carried = carryOut(deps, held, call, signal).finally(() => {
         calls.set(call.driver, (calls.get(call.driver) ?? 1) - 1);
         running.delete(carried);
         loop.bell.ring();
@@ -156,8 +157,8 @@ function chooseCalls(due: readonly DueTask[], profiles: ReadonlyMap<string, Know
   return calls;
 }
 
-/** Writes that these tasks are begun. Returns the calls with those that still were as they had been read. */
-async function begin(deps: ExecutorDeps, held: ReadonlyMap<number, bigint>, calls: readonly Call[]): Promise<Call[]> {
+/** Writes that these tasks are begun. Returns the calls with those that still were as they had been read, and are still ours to carry out. */
+async function begin(deps: ExecutorDeps, held: ReadonlyMap<number, bigint>, calls: readonly Call[], signal: AbortSignal): Promise<Call[]> {
   const { store, lanes } = deps;
   const all = calls.flatMap((call) => call.tasks.map(({ task, profile }) => ({ task, profile, call })));
   const epochs = new Map(all.map(({ task }) => [task.lane, held.get(task.lane) ?? 0n]));
@@ -190,8 +191,10 @@ async function begin(deps: ExecutorDeps, held: ReadonlyMap<number, bigint>, call
       );
       return kept;
     });
-    for (const { task } of all) if (begun.has(task.nodeId)) lanes.begin(task.nodeId, task.lane);
-    return calls.map((call) => ({ ...call, tasks: call.tasks.filter(({ task }) => begun.has(task.nodeId)) })).filter((call) => call.tasks.length > 0);
+    // An answer may have been long in coming: what its lane's owner by now has found begun is done by that one.
+    const isOurs = (task: DueTask): boolean => begun.has(task.nodeId) && !signal.aborted && lanes.held.get(task.lane) === epochs.get(task.lane);
+    for (const { task } of all) if (isOurs(task)) lanes.begin(task.nodeId, task.lane);
+    return calls.map((call) => ({ ...call, tasks: call.tasks.filter(({ task }) => isOurs(task)) })).filter((call) => call.tasks.length > 0);
   } catch (error) {
     if (error instanceof LaneLost) lanes.remove(error.lanes);
     throw error;
@@ -199,7 +202,7 @@ async function begin(deps: ExecutorDeps, held: ReadonlyMap<number, bigint>, call
 }
 
 /** Calls the driver and reports each outcome; nodes for which none came are reported as lost. */
-async function carryOut(deps: ExecutorDeps, held: ReadonlyMap<number, bigint>, call: Call): Promise<void> {
+async function carryOut(deps: ExecutorDeps, held: ReadonlyMap<number, bigint>, call: Call, signal: AbortSignal): Promise<void> {
   const { clock } = deps.store.runtime;
   const open = new Map<NodeId, DueTask>(call.tasks.map(({ task }) => [task.nodeId, task]));
   const report = (nodeId: NodeId, what: TaskReport): void => {
@@ -224,7 +227,7 @@ async function carryOut(deps: ExecutorDeps, held: ReadonlyMap<number, bigint>, c
   const context: CallContext = {
     installation: deps.installation,
     fence: (node) => held.get(open.get(node.id)?.lane ?? -1) ?? 0n,
-    signal: deps.signal(),
+    signal,
     deadlineMs: clock.monotonicMs() + longest,
   };
   try {

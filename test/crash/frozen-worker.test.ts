@@ -1,6 +1,8 @@
 /** A worker that was frozen wakes up when its lanes are somebody else's: what it still believes changes nothing any more, neither here nor out there. */
+import { sql } from "kysely";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { actionStatusCodes } from "../../src/core/action.ts";
+import { workerLockSpace } from "../../src/store/worker.ts";
 import { clusterFacts, simCluster } from "../support/cluster.ts";
 import { type ProviderProcess, startProvider } from "../support/provider.ts";
 import { type DatabaseProxy, type Step, startProxy } from "../support/proxy.ts";
@@ -107,6 +109,49 @@ test("frozen with an outcome to write → when it wakes up its transaction is ov
   expect(await events()).toBe(written);
   await nothingDoubled();
 });
+
+test("told what it had claimed only when its lanes have other epochs → each member is asked for once, under the new ones", {
+  timeout: 120_000,
+}, async () => {
+  const lost = proxy.loseCommitReply(claims);
+  const asking = proxy.hold((step) => step.statement === "transaction.status");
+  const { clusterId } = await simCluster(world, { name: "c", desiredCapacity: size, spec: { createMs: 50 } });
+  await lost;
+  const unknown = await asking;
+  const former = await numberOfLanes();
+  await endSession();
+  await world.until("it is a member again, with new epochs", async () => (await numberOfLanes()) > former && (await begunInVain()) === 0n);
+  unknown.release();
+  await made(clusterId);
+  const { calls } = await provider.books();
+  expect(Object.values(calls).filter((count) => count !== 1)).toEqual([]);
+  await nothingDoubled();
+});
+
+/** Ends the sleeper's session, by which it is a member. */
+const endSession = async (): Promise<void> => {
+  await sql`
+    select pg_terminate_backend(pid) from pg_locks
+     where locktype = 'advisory' and classid = ${workerLockSpace}::bigint::oid
+       and database = (select oid from pg_database where datname = current_database())`.execute(world.database.db);
+};
+
+/** Grows whenever lanes change hands: the sum of the epochs of all that are owned. */
+const numberOfLanes = async (): Promise<number> => {
+  const { rows } = await sql<{ sum: bigint | null }>`select sum(epoch)::bigint as sum from muster.lane where owner is not null`.execute(
+    world.database.db,
+  );
+  return Number(rows[0]?.sum ?? 0n);
+};
+
+/** Tasks that are begun under a former epoch and not due again yet. */
+const begunInVain = async (): Promise<bigint> => {
+  const { rows } = await sql<{ n: bigint }>`
+    select count(*) as n from muster.task t join muster.lane l on l.id = t.lane where t.begun_by <> 0 and t.due_at > clock_timestamp()`.execute(
+    world.database.db,
+  );
+  return rows[0]?.n ?? 0n;
+};
 
 const sum = (calls: Readonly<Record<string, number>>): number => Object.values(calls).reduce((total, count) => total + count, 0);
 
