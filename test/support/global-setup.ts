@@ -6,13 +6,13 @@ import pg from "pg";
 import type { TestProject } from "vitest/node";
 import { migrate } from "../../src/store/migrate.ts";
 import { startPostgres } from "./postgres.ts";
-import { reachableTmp } from "./postgres-programs.ts";
+import { postgresPrograms, reachableTmp } from "./postgres-programs.ts";
 import { templateName } from "./template.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
     /** Connection strings, with DATABASE in the place of the database's name. */
-    postgres: { readonly superuserUrl: string; readonly userUrl: string; readonly folder: string };
+    postgres: { readonly superuserUrl: string; readonly userUrl: string; readonly folder: string; readonly programs: string };
   }
 }
 
@@ -29,9 +29,14 @@ function forgetOldRuns(): void {
   for (const file of kept.slice(keptRuns)) rmSync(join(file, ".."), { recursive: true, force: true });
 }
 
-export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+export default function setup(project: TestProject): Promise<() => Promise<void>> {
+  return provideServer(project, postgresPrograms());
+}
+
+/** @returns what ends it */
+export async function provideServer(project: TestProject, programs: string): Promise<() => Promise<void>> {
   forgetOldRuns();
-  const server = await startPostgres();
+  const server = await startPostgres({}, programs);
   const admin = new pg.Client({ connectionString: server.url("postgres") });
   await admin.connect();
   // Muster itself needs no superuser, so its tests use none.
@@ -41,7 +46,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await migrate(userUrl.replace("DATABASE", templateName));
   await admin.query(`alter database ${templateName} is_template true`);
   await admin.end();
-  project.provide("postgres", { superuserUrl: server.url("DATABASE"), userUrl, folder: server.folder });
+  project.provide("postgres", { superuserUrl: server.url("DATABASE"), userUrl, folder: server.folder, programs });
   return async () => {
     const keep = existsSync(join(server.folder, "failed"));
     await server.stop({ keep });

