@@ -2,11 +2,13 @@
  * Jobs on one named node: check, recover. Where the engine is busy with the node already, its outcome will tell, so the job rides on
  * it; where another action rides there, nothing is left for this one to do and it says so.
  */
+
 import type { Result } from "../core/errors.ts";
 import { refused } from "../core/errors.ts";
 import type { ActionId } from "../core/ids.ts";
 import type { Json } from "../core/json.ts";
 import { nodeTransition, type TaskKind } from "../core/node.ts";
+import { dueOf } from "../core/precedence.ts";
 import { supersedeNodeActions } from "../store/action-write.ts";
 import { readTask } from "../store/node-mark.ts";
 import { type NodeState, saveNodes } from "../store/node-write.ts";
@@ -60,7 +62,7 @@ export async function recoverClusterNode(context: CommandContext, input: Recover
 async function restart(tx: Tx, now: Date, node: NodeState, actionId: ActionId): Promise<void> {
   await supersedeNodeActions(tx, now, [node], actionId);
   await saveNodes(tx, now, [{ node: { ...node, actionId }, patch: { status: "RECOVERING", actionId } }]);
-  await setTasks(tx.db, [{ node, kind: "RECOVER", dueAt: now, params: { stage: "close" } }]);
+  await setTasks(tx.db, [{ node, kind: "RECOVER", dueAt: dueOf(now, "takingAwayOrMending", 1), params: { stage: "close" } }]);
 }
 
 /** It goes; the cluster wants as many as before, so another one is made. */

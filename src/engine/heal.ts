@@ -1,7 +1,9 @@
 /** Beginning remedies: who is treated was decided by the plan, under the brake; how, by the ladder. */
+
 import { nodeActionTimeoutMs } from "../core/action.ts";
 import { brandId, type NodeId } from "../core/ids.ts";
 import { nextRemedy } from "../core/plan/ladder.ts";
+import { dueOf } from "../core/precedence.ts";
 import type { Entropy } from "../core/runtime.ts";
 import { insertActions, stepActions, supersedeNodeActions } from "../store/action-write.ts";
 import type { PlannedCluster } from "../store/cluster-plan.ts";
@@ -69,7 +71,7 @@ export async function heal(
   );
   await setTasks(
     tx.db,
-    restarted.map(({ node }) => ({ node, kind: "RECOVER", dueAt: now, params: { stage: "close" } })),
+    restarted.map(({ node }) => ({ node, kind: "RECOVER", dueAt: dueOf(now, "takingAwayOrMending", restarted.length), params: { stage: "close" } })),
   );
   const replaced = treated.filter(({ remedy }) => remedy === "replace");
   for (const { node, actionId } of replaced) await wantNodesDeleted(tx, now, [{ ...node, actionId }], actionId);

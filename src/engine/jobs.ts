@@ -2,6 +2,7 @@
  * Jobs: actions on all members that wish for no other state (check, recover). The planner spreads one over the members in windows, by
  * keyset; where it stands is kept in the action, so another planner goes on from there.
  */
+import { dueOf } from "../core/precedence.ts";
 import { type OpenAction, supersedeNodeActions } from "../store/action-write.ts";
 import type { PlannedCluster } from "../store/cluster-plan.ts";
 import { type JobCursor, nextJobMembers, saveJobCursor } from "../store/job.ts";
@@ -49,7 +50,7 @@ async function restart(tx: Tx, now: Date, action: OpenAction, sick: readonly Nod
   );
   await setTasks(
     tx.db,
-    sick.map((node) => ({ node, kind: "RECOVER", dueAt: now, params: { stage: "close" } })),
+    sick.map((node) => ({ node, kind: "RECOVER", dueAt: dueOf(now, "takingAwayOrMending", sick.length), params: { stage: "close" } })),
   );
 }
 

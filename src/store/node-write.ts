@@ -8,6 +8,7 @@ import type { ActionId, ClusterId, HostId, NodeId, ProfileId, ProjectId } from "
 import { encodeId } from "../core/ids.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import { type NodeStatus, nodeStatusCodec, taskKindCodes } from "../core/node.ts";
+import { dueOf } from "../core/precedence.ts";
 import { statusField } from "./count.ts";
 import type { Database } from "./database.ts";
 import { forgetNotable, type Remedy, rememberNotable } from "./notable.ts";
@@ -99,7 +100,7 @@ export async function insertPlannedNodes(tx: Tx, now: Date, nodes: readonly Plan
         from ${rows.source} as d(${rows.names})
       returning id, project_id, cluster_id, lane)
     insert into muster.task (node_id, project_id, cluster_id, lane, kind, due_at)
-    select id, project_id, cluster_id, lane, ${taskKindCodes.CREATE}, ${now}::timestamptz from planned`.execute(tx.db);
+    select id, project_id, cluster_id, lane, ${taskKindCodes.CREATE}, ${dueOf(now, "making", nodes.length)}::timestamptz from planned`.execute(tx.db);
   for (const node of nodes) {
     if (node.clusterId !== null) tx.count(node.clusterId, "planned", 1);
     tx.events.push({

@@ -7,6 +7,7 @@ import type { ActionId, ClusterId, HostId, NodeId, ProfileId, ProjectId } from "
 import type { Json, JsonObject } from "../core/json.ts";
 import { sharedLanes } from "../core/lane.ts";
 import { type NodeStatus, nodeStatusCodec, nodeStatusCodes, nodeTransition, type TaskKind, taskKindCodec, taskKindCodes } from "../core/node.ts";
+import { dueOf } from "../core/precedence.ts";
 import { supersedeNodeActions } from "./action-write.ts";
 import type { Database } from "./database.ts";
 import { deleteNodes, type NodeState, saveNodes } from "./node-write.ts";
@@ -59,7 +60,7 @@ export async function wantNodesDeleted(tx: Tx, now: Date, nodes: readonly NodeSt
   );
   await setTasks(
     tx.db,
-    rest.map((node) => ({ node, kind: "DELETE", dueAt: now })),
+    rest.map((node) => ({ node, kind: "DELETE", dueAt: dueOf(now, "takingAwayOrMending", rest.length) })),
   );
 }
 

@@ -45,6 +45,30 @@ describe("a newer wish", () => {
   });
 });
 
+describe("a small cluster beside a big one", () => {
+  test("the driver is busy with the big one's creates → the small one's come next, before what is left of the big one's", async () => {
+    const hand = handDriver();
+    const world = await startWorld({ workers: 1, drivers: [hand.driver] });
+    const { db } = world.database;
+    const big = await simCluster(world, { name: "big", type: "hand", desiredCapacity: 2_000 });
+    const busy = await world.until("the driver takes no more creates", async () => {
+      const all = await members(db, big.clusterId);
+      const planned = all.filter((member) => member.status === "PLANNED").length;
+      const calls = hand.of("create").length;
+      return all.length >= 1_000 && planned > 0 && calls + planned === all.length && calls >= 600 && calls;
+    });
+    const small = await simCluster(world, { name: "small", type: "hand", desiredCapacity: 3 });
+    await world.until("the small one is planned", async () => (await members(db, small.clusterId)).length === 3);
+    hand.open("create");
+    await world.until("all are there", async () => (await clusterFacts(db, big.clusterId))?.active === 2_000);
+    const ids = new Set((await members(db, small.clusterId)).map((member) => member.id));
+    const places = hand.of("create").flatMap((call, place) => (ids.has(call.nodeId) ? [place] : []));
+    expect(places).toHaveLength(3);
+    expect(Math.max(...places)).toBeLessThan(busy + 100);
+    await world.stop();
+  });
+});
+
 describe("an outcome that comes too late", () => {
   let world: World;
   let hand: Hand;
