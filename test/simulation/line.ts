@@ -107,7 +107,7 @@ export class Line {
   }
 }
 
-export function statementName(text: string): string {
+function statementName(text: string): string {
   return /\/\*\s*([\w.-]+)\s*\*\//.exec(text)?.[1] ?? text.trim().split(/\s+/)[0] ?? "";
 }
 

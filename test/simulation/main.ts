@@ -1,6 +1,8 @@
 /** `npm run simulate`: seeds through the simulator. `-- --help` says how. */
 import { parseArgs } from "node:util";
 import { startPostgres } from "../support/postgres.ts";
+import { bugs } from "./bugs.ts";
+import { huntAll, huntOne } from "./catalogue.ts";
 import { type Run, runSeed } from "./scenario.ts";
 import { openSimulatedServer } from "./server.ts";
 
@@ -12,6 +14,9 @@ const { values } = parseArgs({
     twice: { type: "boolean", default: false },
     trace: { type: "boolean", default: false },
     server: { type: "string" },
+    bug: { type: "string" },
+    catalogue: { type: "boolean", default: false },
+    jobs: { type: "string", default: "1" },
     help: { type: "boolean", default: false },
   },
 });
@@ -23,8 +28,24 @@ if (values.help) {
   --seed 17        this one alone
   --twice          each seed twice: both runs must come to the same hash
   --trace          print every step
+  --bug NAME       plants a bug and says after how many seeds it is found
+  --catalogue      hunts all of them and writes the table in docs/simulator.md (-- --jobs 2: two at a time)
   --server URL     a PostgreSQL to use, as a superuser, DATABASE in the place of the database's name; else one is started`);
-} else await simulate();
+} else if (values.catalogue || values.bug !== undefined) await huntBugs();
+else await simulate();
+
+async function huntBugs(): Promise<void> {
+  const postgres = values.server === undefined ? await startPostgres({ autovacuum: "off" }) : null;
+  const options = { server: values.server ?? postgres?.url("DATABASE") ?? "", from: Number(values.from), seeds: Number(values.seeds) };
+  try {
+    const named = bugs.filter((bug) => values.catalogue || bug.name === values.bug);
+    if (named.length === 0) throw new Error(`there is no such bug; there are ${bugs.map((bug) => bug.name).join(", ")}`);
+    if (values.catalogue) await huntAll({ ...options, jobs: Number(values.jobs) });
+    else for (const bug of named) await huntOne(bug, options);
+  } finally {
+    await postgres?.stop();
+  }
+}
 
 async function simulate(): Promise<void> {
   const from = Number(values.seed ?? values.from);

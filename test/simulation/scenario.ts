@@ -32,7 +32,7 @@ export interface Run {
 
 const vault = createVault([new Uint8Array(32).fill(7)]);
 /** How long peace may last until everything has settled, simulated ms. */
-const patienceMs = 240_000;
+const patienceMs = 75_000;
 /** Steps after which a seed counts as one that never ends. */
 const mostSteps = 30_000;
 const kinds: readonly Idempotency[] = ["keyed", "listed", "blind"];
@@ -190,7 +190,7 @@ class Scenario {
           profile: { id },
           desiredCapacity: size,
           minSize: 0,
-          maxSize: 12,
+          maxSize: 8,
           timeoutSeconds: 3_600,
           idempotencyKey,
         }),
@@ -210,7 +210,7 @@ class Scenario {
       : { refused: own.pick([0, 0.2]), lost: own.pick([0, 0.2]), slow: own.pick([0, 0.15]), impossible: own.pick([0, 0, 0.05]) };
     stage.rates = rates;
     this.provider.mood = mood;
-    const lastsMs = own.between(1_500, 9_000);
+    const lastsMs = own.pick([1_500, 2_500, 4_000, 8_000]);
     const endsMs = stage.nowMs + lastsMs;
     for (const process of stage.processes) process.weight = own.pick([1, 1, 1, 0.1]);
     stage.onKilled = (process) => {
@@ -310,7 +310,7 @@ class Scenario {
     this.waitsFor = "nothing";
     const knowable = this.fleets.every((fleet) => fleet.type !== "blind");
     const { effects, looks } = this.provider;
-    await this.stage.wait(1_500);
+    await this.stage.wait(1_100);
     if (!knowable) return;
     if (this.provider.effects !== effects)
       this.stage.violate(`everything has settled, and drivers were asked for ${this.provider.effects - effects} more effects`);

@@ -98,9 +98,7 @@ export async function openSimulatedServer(superuserUrl: string, name: string): P
       return backend;
     },
     recycle: async (backend) => {
-      await backend.run("rollback", []);
-      await backend.run("select pg_advisory_unlock_all()", []);
-      await backend.run("reset all", []);
+      await backend.run("rollback; select pg_advisory_unlock_all(); reset all", []);
       backend.takeNotices();
       const pooled = all.find((each) => each === backend);
       if (pooled !== undefined) free.push(pooled);

@@ -5,7 +5,7 @@
  */
 
 import { setImmediate as turn } from "node:timers/promises";
-import { codeOf, sorted } from "./answer.ts";
+import { codeOf, knownAnswer, sorted } from "./answer.ts";
 import type { Dice } from "./dice.ts";
 import { cutModes, strike } from "./fault.ts";
 import { checkFences } from "./fence.ts";
@@ -185,8 +185,6 @@ export class Stage {
     return this.firstDue()?.atMs ?? null;
   }
 
-  // ── Statements ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
   /** Runs a statement, or hands on the answer of one that had to wait. */
   private async serve(line: Line): Promise<void> {
     const { request } = line;
@@ -224,6 +222,13 @@ export class Stage {
   async run(line: Line): Promise<void> {
     const { request } = line;
     if (request === null || request.state !== "waiting") return;
+    const known = knownAnswer(request.name, this.nowMs);
+    if (known !== null) {
+      request.answer = known;
+      request.state = "answered";
+      request.noted = true;
+      return;
+    }
     line.backend ??= await this.server.lease(line.process.name);
     const { backend } = line;
     if (request.name === "commit") await checkFences(this, line);
@@ -326,8 +331,6 @@ export class Stage {
   private async untilAnswered(line: Line): Promise<void> {
     while (line.request?.state === "running" || line.request?.state === "blocked") await aMoment();
   }
-
-  // ── Faults ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   count(fault: string): void {
     this.faults.set(fault, (this.faults.get(fault) ?? 0) + 1);
