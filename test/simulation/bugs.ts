@@ -99,8 +99,8 @@ export const bugs: readonly Bug[] = [
   // ── Planning ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
   bug("planned-not-counted", "members that are planned do not count as standing", [
     "core/plan/cluster-plan.ts",
-    "const standing = unmade + counts.active",
-    "const standing = counts.active",
+    "const standing = standingIn(counts);",
+    "const standing = standingIn({ ...counts, planned: 0, creating: 0 });",
   ]),
   bug("one-too-many", "a shrinking cluster loses one member too many", [
     "core/plan/cluster-plan.ts",
@@ -154,8 +154,8 @@ export const bugs: readonly Bug[] = [
     "a deletion locks the cluster's observed state before its actions",
     [
       "commands/cluster.ts",
-      "    const total = standing(counts) + counts.deleting;",
-      '    const early = await setClusterStatus(tx.db, now, cluster.id, "DELETING", null);\n    const total = standing(counts) + counts.deleting;',
+      '    tx.events.push({ type: "cluster.deletion.wanted"',
+      '    const early = await setClusterStatus(tx.db, now, cluster.id, "DELETING", null);\n    tx.events.push({ type: "cluster.deletion.wanted"',
     ],
     ["commands/cluster.ts", 'const former = await setClusterStatus(tx.db, now, cluster.id, "DELETING", null);', "const former = early;"],
   ),
