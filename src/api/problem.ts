@@ -4,7 +4,7 @@
  */
 import { GraphQLError } from "graphql";
 import type { LiveError } from "../live/live-error.ts";
-import { isAbsence, isConflict, isTimeout } from "../store/failure.ts";
+import { isAbsence, isConflict, isFull, isTimeout } from "../store/failure.ts";
 
 export const problemCodes = [
   "UNAUTHENTICATED",
@@ -58,6 +58,10 @@ export function isProblem(error: unknown): error is GraphQLError {
 
 /** What a failure that is nobody's fault here looks like from outside, or null where it is a bug of ours. */
 export function operationalProblem(error: unknown): GraphQLError | null {
+  if (isFull(error))
+    return problem("UNAVAILABLE", "The database's disk is full: nothing can be changed until there is room. This was not done.", {
+      reason: "DATABASE_FULL",
+    });
   if (isAbsence(error)) return problem("UNAVAILABLE", "The database cannot be reached just now. Try again soon.");
   if (isConflict(error)) return problem("UNAVAILABLE", "Others change the same just now. Try again soon.");
   if (isTimeout(error)) return problem("UNAVAILABLE", "The database took too long to answer. Try again soon.");

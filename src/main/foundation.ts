@@ -1,6 +1,6 @@
 /** What an API process and a worker have in common: database, wake-ups, vault, drivers, runtime and log, made once per process. */
 import { hostname } from "node:os";
-import type { Logger, Runtime } from "../core/runtime.ts";
+import type { Clock, Logger, Runtime } from "../core/runtime.ts";
 import type { DriverCatalog } from "../drivers/driver.ts";
 import { readHostIncarnation } from "../drivers/process/host.ts";
 import { type Database, openDatabase } from "../store/database.ts";
@@ -50,6 +50,7 @@ export async function layFoundation(settings: PartSettings, poolSize: number): P
     size: poolSize,
     applicationName,
     onIdleError,
+    onFull: createFullNote(runtime.clock, logger),
     pooler,
   });
   const direct = pooler ? openDatabase({ url: directUrl, size: 1, applicationName, onIdleError }) : db;
@@ -93,4 +94,17 @@ export async function layFoundation(settings: PartSettings, poolSize: number): P
     await closeAll();
     throw complaintAbout(error, databaseUrl) ?? error;
   }
+}
+
+/** How often it is said that the disk is full, ms. */
+const fullNoteMs = 10_000;
+
+/** Whoever meets the full disk waits and tries again, several times a second; the log is told now and then. */
+function createFullNote(clock: Clock, logger: Logger): () => void {
+  let saidAtMs = Number.NEGATIVE_INFINITY;
+  return () => {
+    if (clock.monotonicMs() - saidAtMs < fullNoteMs) return;
+    saidAtMs = clock.monotonicMs();
+    logger.error({}, "PostgreSQL's disk is full: nothing can be changed until there is room");
+  };
 }

@@ -4,6 +4,12 @@ import { type Database, poolUse } from "../store/database.ts";
 import { addGauge } from "./metrics.ts";
 
 export function measurePool(registry: Registry, db: Database): void {
+  addGauge(
+    registry,
+    "muster_database_full_refusals",
+    "Statements that PostgreSQL refused since the start because its disk was full.",
+    () => poolUse(db).full,
+  );
   addGauge(registry, "muster_database_connections_limit", "Pooled connections to PostgreSQL at most.", () => poolUse(db).limit);
   addGauge(registry, "muster_database_connections_open", "Pooled connections that are open.", () => poolUse(db).open);
   addGauge(registry, "muster_database_connections_idle", "Pooled connections that nobody uses.", () => poolUse(db).idle);

@@ -5,7 +5,7 @@
 import { Kysely, type PostgresCursor, PostgresDialect, type PostgresPool, type PostgresQueryResult } from "kysely";
 import pg from "pg";
 import { arrayText } from "./array-text.ts";
-import { ConnectionLost } from "./failure.ts";
+import { ConnectionLost, isFull } from "./failure.ts";
 import { limitTransactions } from "./pooler.ts";
 import type { Tables } from "./tables.ts";
 
@@ -19,6 +19,8 @@ export interface DatabaseOptions {
   readonly applicationName: string;
   /** Called for each connection that breaks while idle; it is replaced by itself. */
   readonly onIdleError?: (error: Error) => void;
+  /** Called for each statement that was refused because the server's disk is full. */
+  readonly onFull?: () => void;
   /** Ends a statement of ours that takes longer, ms; 0: none. */
   readonly statementTimeoutMs?: number;
   /** A pooler in transaction mode stands between: nothing that belongs to a session lasts beyond a transaction (`pooler.ts`). */
@@ -63,14 +65,22 @@ export function connectionConfig(options: Pick<DatabaseOptions, "url" | "applica
 export function openDatabase(options: DatabaseOptions): Database {
   const pool = new pg.Pool({ ...connectionConfig(options), max: options.size, idleTimeoutMillis: 30_000 });
   pool.on("error", (error) => options.onIdleError?.(error));
+  const use = { pool, full: 0 };
   const limits = options.pooler === true ? serverLimits(options.statementTimeoutMs) : null;
-  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: lossMarkingPool(pool, limits) }) });
-  pools.set(db, pool);
+  const db = new Kysely<Tables>({
+    dialect: new PostgresDialect({
+      pool: lossMarkingPool(pool, limits, () => {
+        use.full += 1;
+        options.onFull?.();
+      }),
+    }),
+  });
+  pools.set(db, use);
   return db;
 }
 
 /** Kysely keeps its pool to itself. */
-const pools = new WeakMap<Database, pg.Pool>();
+const pools = new WeakMap<Database, { readonly pool: pg.Pool; full: number }>();
 
 export interface PoolUse {
   /** Connections at most. */
@@ -81,20 +91,23 @@ export interface PoolUse {
   readonly idle: number;
   /** Statements and transactions that wait for one. */
   readonly waiting: number;
+  /** Statements that were refused because the server's disk was full. */
+  readonly full: number;
 }
 
 /** How the pool behind a database stands. */
 export function poolUse(db: Database): PoolUse {
-  const pool = pools.get(db);
-  if (pool === undefined) throw new Error("no pool of ours is behind this database");
-  return { limit: pool.options.max, open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount };
+  const use = pools.get(db);
+  if (use === undefined) throw new Error("no pool of ours is behind this database");
+  const { pool, full } = use;
+  return { full, limit: pool.options.max, open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount };
 }
 
 /**
  * Marks what is not PostgreSQL's own answer as a lost connection, at the one place where the difference can be told.
  * @param limits set in each transaction; null: the connection has them already
  */
-function lossMarkingPool(pool: pg.Pool, limits: ReturnType<typeof serverLimits> | null): PostgresPool {
+function lossMarkingPool(pool: pg.Pool, limits: ReturnType<typeof serverLimits> | null, onFull: () => void): PostgresPool {
   return {
     end: () => pool.end(),
     connect: async () => {
@@ -107,6 +120,7 @@ function lossMarkingPool(pool: pg.Pool, limits: ReturnType<typeof serverLimits> 
         client.query(text, parameters.map(arrayText)).catch((error: unknown) => {
           // What is fatal ends the connection, whether or not its end has been seen yet.
           lost ||= !(error instanceof pg.DatabaseError) || error.severity === "FATAL";
+          if (isFull(error)) onFull();
           return markLoss(error);
         });
       const limited = limits === null ? run : limitTransactions(run, limits);

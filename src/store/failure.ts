@@ -23,7 +23,10 @@ const conflicts: ReadonlySet<string> = new Set([
   "40P01", // deadlock_detected
 ]);
 
-/** The server is not there, is starting, or is stopping. */
+/** disk_full: the transaction was rolled back, and it will be so until somebody makes room. */
+const full = "53100";
+
+/** The server is not there, is starting, or is stopping; or it can take nothing just now. */
 const absences: ReadonlySet<string> = new Set([
   "57P01", // admin_shutdown
   "57P02", // crash_shutdown
@@ -31,6 +34,7 @@ const absences: ReadonlySet<string> = new Set([
   "57P05", // idle_session_timeout
   "25P03", // idle_in_transaction_session_timeout
   "53300", // too_many_connections
+  full,
 ]);
 
 export function sqlState(error: unknown): string | undefined {
@@ -43,7 +47,12 @@ export function isConflict(error: unknown): boolean {
   return state !== undefined && conflicts.has(state);
 }
 
-/** True where the server cannot be reached just now: wait and connect again. */
+/** True where the server has no room for what was to be written. */
+export function isFull(error: unknown): boolean {
+  return sqlState(error) === full;
+}
+
+/** True where the server cannot be reached, or cannot take anything, just now: wait and try again. */
 export function isAbsence(error: unknown): boolean {
   if (error instanceof ConnectionLost) return true;
   const state = sqlState(error);

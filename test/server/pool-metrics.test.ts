@@ -15,7 +15,7 @@ test("pooled connections: limit, open, idle, waited for → told to Prometheus a
   const registry = new Registry();
   measurePool(registry, db);
   const told = async (): Promise<Record<string, number>> => {
-    const metrics = await registry.getMetricsAsJSON();
+    const metrics = (await registry.getMetricsAsJSON()).filter(({ name }) => name.startsWith("muster_database_connections_"));
     return Object.fromEntries(metrics.map(({ name, values }) => [name.replace("muster_database_connections_", ""), values[0]?.value ?? -1]));
   };
   await readClock(db);
