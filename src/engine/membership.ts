@@ -15,7 +15,7 @@ import { beatSql, HostTaken, listPeers, registerWorker, removeWorker, workerLock
 import type { LaneBook } from "./lane-book.ts";
 import { reconcileLanes, shareLanes } from "./lane-share.ts";
 import { type Loop, startLoop } from "./loop.ts";
-import { judgePeers, verdictOn } from "./maintenance/peer-judge.ts";
+import { judgePeers, nextVerdictMs, verdictOn } from "./maintenance/peer-judge.ts";
 
 export interface MembershipDeps {
   readonly store: Store;
@@ -104,6 +104,7 @@ class Member {
     }
     const lateBy = clock.monotonicMs() - me.beatAtMs - beatMs;
     me.beatAtMs = clock.monotonicMs();
+    let waitMs = beatMs;
     try {
       const alive = await me.session.query<{ id: string }>(beatSql, [me.id, this.deps.host.id]);
       if (alive.length === 0) {
@@ -117,11 +118,12 @@ class Member {
       const listeningForMs = me.backAtMs === null ? Number.POSITIVE_INFINITY : clock.monotonicMs() - me.backAtMs;
       await judgePeers({ store, session: me.session, logger, listeningForMs }, me.id, peers);
       await shareLanes(this.deps, me.id, peers);
+      waitMs = Math.min(beatMs, ...peers.filter((peer) => peer.id !== me.id).map((peer) => nextVerdictMs(peer.silentMs)));
     } catch (error) {
       if (!isAbsence(error)) throw error;
       if (me.lost) await this.leave("the session was lost");
     }
-    return Math.max(0, beatMs - (clock.monotonicMs() - me.beatAtMs));
+    return Math.max(0, waitMs - (clock.monotonicMs() - me.beatAtMs));
   }
 
   /** Null while the host is somebody else's: it is waited for, since a dead one's row may just not be judged yet. */

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { judgeRules, verdictOn } from "../../src/engine/maintenance/peer-judge.ts";
+import { judgeRules, nextVerdictMs, verdictOn } from "../../src/engine/maintenance/peer-judge.ts";
 
 describe("verdict on a silent worker", () => {
   const { deadAfterMs, frozenAfterMs } = judgeRules;
@@ -10,10 +10,22 @@ describe("verdict on a silent worker", () => {
     expect(verdictOn(deadAfterMs + 1, false)).toBe("dead");
   });
 
-  test("its session lock is held → frozen once it has been silent for longer than 5 s, not before", () => {
+  test("its session lock is held → frozen once it has been silent for longer than 4.5 s, not before", () => {
     expect(verdictOn(deadAfterMs + 1, true)).toBeNull();
     expect(verdictOn(frozenAfterMs, true)).toBeNull();
     expect(verdictOn(frozenAfterMs + 1, true)).toBe("frozen");
+  });
+
+  test("after the time until the next verdict → out, if the silence goes on; just before → not yet", () => {
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: frozenAfterMs, noNaN: true }), (silentMs) => {
+        const ms = nextVerdictMs(silentMs);
+        const lockHeld = silentMs > deadAfterMs;
+        expect(verdictOn(silentMs + ms, lockHeld)).not.toBeNull();
+        expect(verdictOn(silentMs + ms - 1, lockHeld)).toBeNull();
+      }),
+    );
+    expect(nextVerdictMs(frozenAfterMs + 1)).toBe(Number.POSITIVE_INFINITY);
   });
 
   test("longer silence → never a milder verdict", () => {

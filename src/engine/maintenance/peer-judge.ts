@@ -1,6 +1,6 @@
 /**
- * The judge: every worker judges the others, at each heartbeat. Dead = session lock free and silent for 1.5 s; frozen = lock held and
- * silent for 5 s. The epochs are raised first, then the dead one's backends are ended.
+ * The judge: every worker judges the others, at each heartbeat and when a silence comes of age. Dead = session lock free and silent for 1.5 s; frozen = lock held and
+ * silent for 4.5 s. The epochs are raised first, then the dead one's backends are ended.
  */
 import type { WorkerId } from "../../core/ids.ts";
 import type { Logger } from "../../core/runtime.ts";
@@ -11,7 +11,7 @@ import { endBackends, heldWorkerLocks, type Peer, removeWorker, serverAgeMs } fr
 
 export const judgeRules = {
   deadAfterMs: 1_500,
-  frozenAfterMs: 5_000,
+  frozenAfterMs: 4_500,
   /** After PostgreSQL started, or the judge's own session was lost, silence proves nothing for so long: others may be coming back. */
   graceMs: 3_000,
 } as const;
@@ -20,6 +20,13 @@ export const judgeRules = {
 export function verdictOn(silentMs: number, lockHeld: boolean): "dead" | "frozen" | null {
   if (!lockHeld && silentMs > judgeRules.deadAfterMs) return "dead";
   return silentMs > judgeRules.frozenAfterMs ? "frozen" : null;
+}
+
+/** How long until a peer that stays silent may be out, ms: then one looks again, not at some heartbeat after that. Pure. */
+export function nextVerdictMs(silentMs: number): number {
+  const { deadAfterMs, frozenAfterMs } = judgeRules;
+  const threshold = [deadAfterMs, frozenAfterMs].find((afterMs) => silentMs <= afterMs);
+  return threshold === undefined ? Number.POSITIVE_INFINITY : Math.floor(threshold - silentMs) + 1;
 }
 
 /** Takes the lanes of workers that are dead or frozen. */
