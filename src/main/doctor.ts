@@ -5,7 +5,7 @@ import { processUnavailable } from "../drivers/process/host.ts";
 import { formerChecks, readInstallation } from "../store/installation.ts";
 import { countPartitionsAhead, partitionsAhead } from "../store/ledger-partition.ts";
 import { schemaState } from "../store/migrate.ts";
-import { countWaitingMarkers, readOpenTransactions, readServerFacts, readWorkerFacts, type ServerFacts } from "../store/server.ts";
+import { countWaitingMarkers, hasRoom, readOpenTransactions, readServerFacts, readWorkerFacts, type ServerFacts } from "../store/server.ts";
 import type { Store } from "../store/transaction.ts";
 import { createVault, keyIdOf } from "../store/vault.ts";
 import { Complaint, sentenceOf, systemCode } from "./complaint.ts";
@@ -193,6 +193,7 @@ async function checkServer(store: Store, url: string, config: Config, say: Say):
   const state = await schemaState(store.db);
   const objection = schemaObjection(state, url);
   say(objection === null ? "good" : "wrong", "schema", objection ?? "is this version's");
+  if (!(await hasRoom(store.db))) say("wrong", "database", "its disk is full: nothing can be changed until there is room");
   await checkTransactions(store, say);
   if (state === "current") await checkSessions(store, url, config, say);
   if (state === "current") await checkInstallation(store, config, nameOfDatabase(url), say);

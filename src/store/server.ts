@@ -1,6 +1,7 @@
 /** What kind of PostgreSQL this is, and what our role may do there: for the checks at the start and for `muster doctor`. */
 import { sql } from "kysely";
 import type { Database } from "./database.ts";
+import { isFull } from "./failure.ts";
 
 export interface ServerFacts {
   /** 150004 for 15.4. */
@@ -43,6 +44,19 @@ export async function readServerFacts(db: Database): Promise<ServerFacts> {
   const [row] = rows;
   if (row === undefined) throw new Error("PostgreSQL says nothing about itself");
   return row;
+}
+
+/** Whether the server could write a megabyte more: tries it, and takes it back. */
+export async function hasRoom(db: Database): Promise<boolean> {
+  try {
+    await sql`
+      /* server.room */
+      create temporary table muster_room on commit drop as select repeat('x', 1000) as filler from generate_series(1, 1000)`.execute(db);
+    return true;
+  } catch (error) {
+    // A role that may make no temporary tables does not learn it.
+    return !isFull(error);
+  }
 }
 
 export interface WorkerFacts {

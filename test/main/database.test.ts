@@ -96,6 +96,22 @@ describe("with a PostgreSQL that was given", () => {
     }
   });
 
+  test("muster doctor, a full disk → says so; 1", async () => {
+    const admin = new pg.Client({ connectionString: inject("postgres").superuserUrl.replace("DATABASE", database.name) });
+    await admin.connect();
+    // The server's word is its own; here it is made to say so.
+    await admin.query(`
+      create function public.refuse() returns event_trigger language plpgsql as $$ begin raise exception 'no space' using errcode = 'disk_full'; end $$;
+      create event trigger full_disk on ddl_command_start when tag in ('CREATE TABLE AS') execute function public.refuse()`);
+    try {
+      const said = await ended(run(["doctor"]));
+      expect(said).toMatch(/^WRONG database +its disk is full/m);
+    } finally {
+      await admin.query("drop event trigger full_disk; drop function public.refuse()");
+      await admin.end();
+    }
+  });
+
   test.each([["api"], ["worker"], ["migrate"], ["start"]])("muster %s on a database of a newer Muster → a sentence, 1", async (part) => {
     const client = new pg.Client({ connectionString: database.url });
     await client.connect();

@@ -206,7 +206,7 @@ const unjudged: ReadonlyMap<string, string> = new Map(
     ],
     "commands that have no plan": ["partition.attach", "partition.create", "partition.detach", "partition.drop", "session.listen"],
     "one row of a table of some dozens, when a partition is made or dropped": ["partition.forget", "partition.insert"],
-    "touches no table of ours": ["sequencer.end-leader", "sequencer.settings", "transaction.status"],
+    "touches no table of ours": ["sequencer.end-leader", "server.room", "sequencer.settings", "transaction.status"],
     "the ledger's one row": ["ledger.state.session"],
   } satisfies Record<string, readonly string[]>).flatMap(([reason, names]) => names.map((name) => [name, reason])),
 );
