@@ -33,6 +33,8 @@ export interface FaultRates {
 /** What a server's time-outs are set to, ms. */
 const lockTimeoutMs = 5_000;
 const idleInTransactionMs = 10_000;
+/** Whoever relies on being woken is wrong, also in peace. */
+const wakesLostInPeace = 0.2;
 /** Statements by which a worker writes what came of its work. */
 const outcomes: ReadonlySet<string> = new Set(["node.save", "node.plan", "node.delete", "task.begin", "task.set", "plan.save"]);
 
@@ -273,7 +275,7 @@ export class Stage {
   }
 
   private notify(channel: string): void {
-    const lost = this.rates?.wake ?? 0;
+    const lost = this.rates?.wake ?? wakesLostInPeace;
     for (const line of this.lines) {
       for (const [name, hear] of line.channels) {
         if (name !== channel || line.lost || this.dice.chance(lost)) continue;
