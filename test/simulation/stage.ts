@@ -258,7 +258,7 @@ export class Stage {
     request.noted = true;
     const notices = backend.takeNotices();
     if (!answer.ok) return;
-    if (name === "begin") {
+    if (name === "begin" || name === "start") {
       line.inTransaction = true;
       line.lanesChecked = [];
       line.wroteOutcome = null;
