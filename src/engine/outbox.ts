@@ -86,7 +86,10 @@ export function startOutbox(deps: {
         return write(owned);
       }
       // Somebody froze with a lock in his hand: he is judged before long.
-      if ((isTimeout(error) || isConflict(error)) && patience > 0) return write(owned, patience - 1);
+      if ((isTimeout(error) || isConflict(error)) && patience > 0) {
+        logger.debug({ error, reports: owned.length }, "reports are written again");
+        return write(owned, patience - 1);
+      }
       if (owned.length > 1) {
         const half = Math.ceil(owned.length / 2);
         const first = await write(owned.slice(0, half), patience);

@@ -9,16 +9,19 @@ import { type Database, openDatabase } from "../../src/store/database.ts";
 import { sqlState } from "../../src/store/failure.ts";
 import { transaction } from "../../src/store/transaction.ts";
 import { clusterFacts, must, simCluster } from "../support/cluster.ts";
+import { type Hand, handDriver } from "../support/hand-driver.ts";
 import { type DatabaseProxy, startProxy } from "../support/proxy.ts";
 import { startWorld, type World } from "../support/world.ts";
 
+let hand: Hand;
 let world: World;
 let proxy: DatabaseProxy;
 let through: Database;
 let context: CommandContext;
 let stranger: pg.Client;
 beforeEach(async () => {
-  world = await startWorld();
+  hand = handDriver();
+  world = await startWorld({ drivers: [hand.driver] });
   proxy = await startProxy(world.database.url);
   through = openDatabase({ url: proxy.url, size: 2, applicationName: "through" });
   context = { ...world.context(), store: { ...world.store, db: through } };
@@ -137,9 +140,10 @@ describe("time-out", () => {
 
   test("of locks, in planner and outbox while a stranger holds all nodes → once it lets go, all is written, nothing FAILED, nothing twice", async () => {
     world.startWorker();
-    const { clusterId } = await simCluster(world, { name: "held", desiredCapacity: 20, spec: { createMs: 300 } });
-    await world.until("all are being made", async () => (await clusterFacts(world.database.db, clusterId))?.nodes === 20);
+    const { clusterId } = await simCluster(world, { name: "held", type: "hand", desiredCapacity: 20 });
+    await world.until("all are being made", async () => hand.of("create").length === 20);
     await stranger.query("begin; lock table muster.node in exclusive mode");
+    hand.open("create");
     const ended = (): boolean => world.log.lines.some(({ fields }) => sqlState(fields["error"]) === "55P03");
     await world.until("a lock was waited for in vain", async () => ended());
     await stranger.query("commit");
@@ -148,5 +152,6 @@ describe("time-out", () => {
       return facts?.active === 20 && facts.nodes === 20 && facts.observedGeneration === 1;
     });
     expect((await sql`select from muster.action where status_reason is not null`.execute(world.database.db)).rows).toEqual([]);
+    expect(hand.of("create")).toHaveLength(20);
   });
 });
