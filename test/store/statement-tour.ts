@@ -8,6 +8,7 @@ import { createLocalToken, ensureConfiguredToken, ensureFirstToken } from "../..
 import { brandId, type ClusterId, type NodeId } from "../../src/core/ids.ts";
 import { hostLanes, lanesPerHost } from "../../src/core/lane.ts";
 import { liveActionsOf } from "../../src/store/action.ts";
+import { listOverdueNodeActions } from "../../src/store/action-write.ts";
 import { countJobs } from "../../src/store/cluster-plan.ts";
 import { holdOrphanLanes, listReachedMembers, listSilentHosts } from "../../src/store/host.ts";
 import { purgeKeys } from "../../src/store/idempotency.ts";
@@ -28,7 +29,7 @@ import { schemaState } from "../../src/store/migrate.ts";
 import { saveCrashes, saveSignals, startProbes, stopProbes } from "../../src/store/node-memory.ts";
 import { lockNodes } from "../../src/store/node-write.ts";
 import { listPatients, rememberNotable } from "../../src/store/notable.ts";
-import { lanesOf, readProbes } from "../../src/store/probe.ts";
+import { lanesOf, listProbes, readProbes } from "../../src/store/probe.ts";
 import { lockSpecsAfter, replaceSpecs } from "../../src/store/profile-spec.ts";
 import { findProjectByName } from "../../src/store/project.ts";
 import { askNextChecks, checksLeft, endReadBack } from "../../src/store/read-back.ts";
@@ -125,6 +126,14 @@ async function tourMembers(tx: Tx, clusterId: ClusterId): Promise<void> {
   await stopProbes(db, ids);
   await lanesOf(db, ids);
   await postponeTasks(db, ids, 1_000);
+  // What loops ask once a second may not come while the workers live.
+  await listOverdueNodeActions(db, 20);
+  await listProbes(
+    db,
+    nodes.map(({ lane }) => lane),
+    now.getTime(),
+    1_000,
+  );
 }
 
 async function tourTombstones(tx: Tx, clusterId: ClusterId): Promise<void> {
