@@ -4,7 +4,7 @@
  */
 import type { NodeId } from "../core/ids.ts";
 import type { JsonObject } from "../core/json.ts";
-import { type TaskKind, taskKinds } from "../core/node.ts";
+import { taskKinds } from "../core/node.ts";
 import type { Logger } from "../core/runtime.ts";
 import type { CallContext, Driver, DriverError, DriverNode, Outcome } from "../drivers/driver.ts";
 import { stepActions } from "../store/action-write.ts";
@@ -12,6 +12,7 @@ import { checkLanes, LaneLost } from "../store/lane.ts";
 import { lockNodes, saveNodes } from "../store/node-write.ts";
 import { beginTasks, type DueTask, listDueTasks, nextTaskMs, postponeTasks } from "../store/task.ts";
 import { type Store, transaction } from "../store/transaction.ts";
+import { type Call, chooseCalls, verbOf } from "./dispatch.ts";
 import type { LaneBook } from "./lane-book.ts";
 import { type Loop, startLoop } from "./loop.ts";
 import type { Outbox } from "./outbox.ts";
@@ -35,8 +36,6 @@ export interface ExecutorDeps {
 const inFlightLimit = 4_000;
 /** So many more for what is no create: slow creates must not keep deletions and remedies waiting. */
 const reserve = 1_000;
-/** The share of a driver's calls that creates may take up. */
-const createShare = 0.75;
 /** Rows read at most in one turn. */
 const readLimit = 2_000;
 /** How long tasks are put off that this worker cannot carry out: another version may take over meanwhile, ms. */
@@ -45,23 +44,6 @@ const strangeMs = 30_000;
 const pollMs = 1_000;
 /** The database's deadline lies so much behind the driver's, so that an outcome in time is never taken for lost, ms. */
 const marginMs = 5_000;
-
-interface Call {
-  readonly driver: Driver;
-  readonly verb: Verb;
-  readonly tasks: readonly { readonly task: DueTask; readonly profile: KnownProfile }[];
-}
-type Verb = "create" | "delete" | "inspect";
-
-/** What a task asks of the driver; null: nothing (its kind is not built yet). */
-function verbOf(task: Pick<DueTask, "kind" | "params">): Verb | null {
-  const verbs = { CREATE: "create", DELETE: "delete", CHECK: "inspect", INSPECT: "inspect", UPDATE: null, OPERATE: null } as const satisfies Record<
-    Exclude<TaskKind, "RECOVER">,
-    Verb | null
-  >;
-  if (task.kind !== "RECOVER") return verbs[task.kind];
-  return task.params?.["stage"] === "make" ? "create" : "delete";
-}
 
 export interface Executor extends Loop {
   /** Resolves when no driver call is under way. */
@@ -131,30 +113,6 @@ async function putOff(deps: ExecutorDeps, strange: readonly DueTask[]): Promise<
     strange.map((task) => task.nodeId),
     strangeMs,
   );
-}
-
-/** Groups due tasks into calls, within each driver's limits. */
-function chooseCalls(due: readonly DueTask[], profiles: ReadonlyMap<string, KnownProfile>, running: ReadonlyMap<Driver, number>): Call[] {
-  const groups = new Map<string, { driver: Driver; verb: Verb; tasks: { task: DueTask; profile: KnownProfile }[] }>();
-  for (const task of due) {
-    const profile = profiles.get(task.profileId);
-    const verb = verbOf(task);
-    if (profile === undefined || verb === null) continue;
-    const key = `${profile.driver.type}/${verb}/${task.kind}`;
-    const group = groups.get(key) ?? { driver: profile.driver, verb, tasks: [] };
-    group.tasks.push({ task, profile });
-    groups.set(key, group);
-  }
-  const calls: Call[] = [];
-  const taken = new Map(running);
-  for (const { driver, verb, tasks } of groups.values()) {
-    const most = verb === "create" ? Math.ceil(driver.maxCallsInFlight * createShare) : driver.maxCallsInFlight;
-    for (let i = 0; i < tasks.length && (taken.get(driver) ?? 0) < most; i += driver.batchSize) {
-      calls.push({ driver, verb, tasks: tasks.slice(i, i + driver.batchSize) });
-      taken.set(driver, (taken.get(driver) ?? 0) + 1);
-    }
-  }
-  return calls;
 }
 
 /** Writes that these tasks are begun. Returns the calls with those that still were as they had been read, and are still ours to carry out. */
