@@ -1,6 +1,8 @@
 /** How figures are told: the machine, a table for the README, and a line of JSON for programs. */
 import { execFileSync } from "node:child_process";
 import { cpus, totalmem } from "node:os";
+import { join } from "node:path";
+import { postgresPrograms } from "../test/support/postgres-programs.ts";
 import { type ProcessMemory, processTree } from "./process-tree.ts";
 import type { Latency, Spread } from "./statistic.ts";
 
@@ -30,16 +32,31 @@ export function memoryUnder(pid: number): Memory {
 /** @param result everything that was measured, for the line of JSON */
 export function printTable(rows: readonly (readonly [string, string])[], result: object): void {
   const about = { machine: machine(), commit: commit() };
-  const { cpu, cores, memoryGiB, node } = about.machine;
-  console.log(`\n${cores} × ${cpu}, ${memoryGiB} GiB, Node.js ${node}, commit ${about.commit}\n`);
+  const { cpu, cores, memoryGiB, node, postgres } = about.machine;
+  console.log(`\n${cores} × ${cpu}, ${memoryGiB} GiB, Node.js ${node}, PostgreSQL ${postgres}, commit ${about.commit}\n`);
   console.log("| what | value |\n|---|---|");
   for (const [what, value] of rows) console.log(`| ${what} | ${value} |`);
   console.log(`\n${JSON.stringify({ ...about, ...result })}`);
 }
 
-function machine(): { readonly cpu: string; readonly cores: number; readonly memoryGiB: number; readonly node: string } {
+interface Machine {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryGiB: number;
+  readonly node: string;
+  /** Of the server that Muster brings, on which all measures run. */
+  readonly postgres: string;
+}
+
+function machine(): Machine {
   const [cpu] = cpus();
-  return { cpu: cpu?.model ?? "unknown", cores: cpus().length, memoryGiB: Math.round(totalmem() / 2 ** 30), node: process.version };
+  return {
+    cpu: cpu?.model ?? "unknown",
+    cores: cpus().length,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    node: process.version,
+    postgres: execFileSync(join(postgresPrograms(), "bin/postgres"), ["--version"], { encoding: "utf8" }).replace(/^\D*/, "").trim(),
+  };
 }
 
 function commit(): string {
