@@ -1,6 +1,4 @@
 /** What PostgreSQL's own books say of an installation: sizes, rows written. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import pg from "pg";
 
 export interface Books {
@@ -15,10 +13,8 @@ export interface Books {
 
 const memberTables = ["node", "task", "notable", "node_health", "node_crash", "probe"];
 
-/** Opens the embedded server's books. @param data the data folder of `muster start` */
-export async function openBooks(data: string): Promise<Books> {
-  const { port, password }: { port: number; password: string } = JSON.parse(readFileSync(join(data, "postgres.json"), "utf8"));
-  const client = new pg.Client({ host: "127.0.0.1", port, user: "muster", password, database: "muster" });
+export async function openBooks(databaseUrl: string): Promise<Books> {
+  const client = new pg.Client({ connectionString: databaseUrl });
   await client.connect();
   const number = async (text: string, values: unknown[] = []): Promise<number> => {
     const { rows } = await client.query<{ value: string }>(text, values);

@@ -1,7 +1,7 @@
 /** A whole Muster for the bench: `muster start` from dist/ in a folder of its own, asked over its API like any other. */
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,14 +10,21 @@ import { type ApiClient, connect } from "../src/cli/client.ts";
 export interface Installation {
   readonly pid: number;
   readonly client: ApiClient;
+  /** Of its API, without a path. */
+  readonly url: string;
+  /** Of an OPERATOR. */
+  readonly token: string;
   /** Its data folder. */
   readonly data: string;
+  /** Its database, as it sees it itself. */
+  readonly databaseUrl: string;
   stop(): Promise<void>;
 }
 
 const program = fileURLToPath(new URL("../dist/src/main/muster.js", import.meta.url));
 
-export async function startInstallation(): Promise<Installation> {
+/** @param databaseUrl a server that runs already, instead of one of its own */
+export async function startInstallation(databaseUrl: string | null = null): Promise<Installation> {
   const folder = mkdtempSync(join(tmpdir(), "muster-bench-"));
   // Root's PostgreSQL runs as another user; closed to that one, its data would stand elsewhere and stay behind.
   chmodSync(folder, 0o755);
@@ -35,6 +42,7 @@ export async function startInstallation(): Promise<Installation> {
       MUSTER_LOG_LEVEL: "warn",
       // The limit of one token is not what is measured.
       MUSTER_LIMIT_TOKEN_REQUESTS_PER_SECOND: "100000",
+      ...(databaseUrl === null ? {} : { DATABASE_URL: databaseUrl }),
     },
   });
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
@@ -53,7 +61,10 @@ export async function startInstallation(): Promise<Installation> {
   return {
     pid: child.pid ?? 0,
     client,
+    url,
+    token,
     data,
+    databaseUrl: databaseUrl ?? embeddedUrl(data),
     stop: async () => {
       await client.close();
       child.kill("SIGINT");
@@ -61,4 +72,10 @@ export async function startInstallation(): Promise<Installation> {
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Where the embedded server of a data folder is, as `muster start` remembers it. */
+function embeddedUrl(data: string): string {
+  const { port, password }: { port: number; password: string } = JSON.parse(readFileSync(join(data, "postgres.json"), "utf8"));
+  return `postgres://muster:${password}@127.0.0.1:${port}/muster`;
 }

@@ -5,13 +5,17 @@
  *   npm run bench                      the everyday figures; `-- --quick` takes a tenth of everything, to see whether it works
  *   npm run bench -- scale [members]   one cluster of a million members, or of so many
  *   npm run bench -- takeover [members]  how long work stands still when a worker or PostgreSQL is struck, with 10,000 members being made
+ *   npm run bench -- supersede [seconds]  500 changes a second of one cluster of 10,000 for a minute; `--quick`: 100 of one of 1,000 for 5 s
  */
 import { benchEveryday } from "./everyday.ts";
 import { benchScale } from "./scale.ts";
+import { benchSupersede } from "./supersede.ts";
 import { benchTakeover } from "./takeover.ts";
 
 const [scenario, size] = process.argv.slice(2).filter((word) => !word.startsWith("--"));
-if (scenario === undefined) await benchEveryday(process.argv.includes("--quick"));
+const quick = process.argv.includes("--quick");
+if (scenario === undefined) await benchEveryday(quick);
 else if (scenario === "scale") await benchScale(Number(size ?? 1_000_000));
 else if (scenario === "takeover") await benchTakeover(Number(size ?? 10_000));
+else if (scenario === "supersede") await benchSupersede(Number(size ?? (quick ? 5 : 60)), quick);
 else throw new Error(`there is no bench ${scenario}`);

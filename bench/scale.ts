@@ -14,8 +14,8 @@ const steps = 20;
 const restSeconds = 20;
 
 export async function benchScale(members: number): Promise<void> {
-  const { client, pid, data, stop } = await startInstallation();
-  const books = await openBooks(data);
+  const { client, pid, databaseUrl, stop } = await startInstallation();
+  const books = await openBooks(databaseUrl);
   try {
     await makeProfile(client, "big", "sim", {});
     const ends = await listen(client, ["action.finished"]);
