@@ -6,7 +6,9 @@
  *   npm run bench -- scale [members]   one cluster of a million members, or of so many
  *   npm run bench -- takeover [members]  how long work stands still when a worker or PostgreSQL is struck, with 10,000 members being made
  *   npm run bench -- supersede [seconds]  500 changes a second of one cluster of 10,000 for a minute; `--quick`: 100 of one of 1,000 for 5 s
+ *   npm run bench -- clusters [count]  100,000 clusters of 10 from nothing to ACTIVE; `--quick`: 1,000
  */
+import { benchClusters } from "./clusters.ts";
 import { benchEveryday } from "./everyday.ts";
 import { benchScale } from "./scale.ts";
 import { benchSupersede } from "./supersede.ts";
@@ -18,4 +20,5 @@ if (scenario === undefined) await benchEveryday(quick);
 else if (scenario === "scale") await benchScale(Number(size ?? 1_000_000));
 else if (scenario === "takeover") await benchTakeover(Number(size ?? 10_000));
 else if (scenario === "supersede") await benchSupersede(Number(size ?? (quick ? 5 : 60)), quick);
+else if (scenario === "clusters") await benchClusters(Number(size ?? (quick ? 1_000 : 100_000)));
 else throw new Error(`there is no bench ${scenario}`);
