@@ -1,6 +1,7 @@
 /** What the measures ask of the API, and how they wait: for lines of the ledger, never for a time. */
 import type { ApiClient } from "../src/cli/client.ts";
 import {
+  CheckClusterDocument,
   CreateClusterDocument,
   CreateProfileDocument,
   DeleteClusterDocument,
@@ -38,6 +39,12 @@ export async function makeCluster(client: ApiClient, name: string, desiredCapaci
 export async function resize(client: ApiClient, clusterId: string, size: number): Promise<string> {
   const input = { cluster: { id: clusterId }, capacity: { exactly: size }, strict: true };
   return accepted((await client.request(ResizeClusterDocument, { input })).resizeCluster, "action").action.id;
+}
+
+/** Has the driver asked about every member. */
+export async function check(client: ApiClient, clusterId: string): Promise<string> {
+  const input = { cluster: { id: clusterId } };
+  return accepted((await client.request(CheckClusterDocument, { input })).checkCluster, "action").action.id;
 }
 
 export async function unmake(client: ApiClient, clusterId: string): Promise<string> {

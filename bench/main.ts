@@ -7,12 +7,14 @@
  *   npm run bench -- takeover [members]  how long work stands still when a worker or PostgreSQL is struck, with 10,000 members being made
  *   npm run bench -- supersede [seconds]  500 changes a second of one cluster of 10,000 for a minute; `--quick`: 100 of one of 1,000 for 5 s
  *   npm run bench -- clusters [count]  100,000 clusters of 10 from nothing to ACTIVE; `--quick`: 1,000
+ *   npm run bench -- vacuum [members]  three changes and three checks of each of 1,000,000 members: what the tables grow to; `--quick`: 5,000
  */
 import { benchClusters } from "./clusters.ts";
 import { benchEveryday } from "./everyday.ts";
 import { benchScale } from "./scale.ts";
 import { benchSupersede } from "./supersede.ts";
 import { benchTakeover } from "./takeover.ts";
+import { benchVacuum } from "./vacuum.ts";
 
 const [scenario, size] = process.argv.slice(2).filter((word) => !word.startsWith("--"));
 const quick = process.argv.includes("--quick");
@@ -21,4 +23,5 @@ else if (scenario === "scale") await benchScale(Number(size ?? 1_000_000));
 else if (scenario === "takeover") await benchTakeover(Number(size ?? 10_000));
 else if (scenario === "supersede") await benchSupersede(Number(size ?? (quick ? 5 : 60)), quick);
 else if (scenario === "clusters") await benchClusters(Number(size ?? (quick ? 1_000 : 100_000)));
+else if (scenario === "vacuum") await benchVacuum(Number(size ?? (quick ? 5_000 : 1_000_000)));
 else throw new Error(`there is no bench ${scenario}`);
