@@ -2,6 +2,7 @@
 import type { Runtime } from "../core/runtime.ts";
 import type { LedgerFilter } from "../store/ledger-event.ts";
 import type { Bus } from "./bus.ts";
+import type { Interest } from "./interest.ts";
 
 /** At least this long between two of them, ms. */
 const pauseMs = 100;
@@ -10,20 +11,21 @@ const pauseMs = 100;
 export interface Watched {
   readonly runtime: Runtime;
   readonly bus: Bus;
+  readonly interest: Pick<Interest, "add">;
   /** Rung when lines may have been missed, so that anything may have changed, and when the feed ends. */
   readonly rings: Set<() => void>;
   isClosed(): boolean;
 }
 
 export async function* changes(feed: Watched, filters: readonly LedgerFilter[], signal: AbortSignal): AsyncGenerator<"changed", void, undefined> {
-  const { runtime, bus, rings } = feed;
+  const { runtime, bus, interest, rings } = feed;
   let changed = true;
   let wake: (() => void) | null = null;
   const ring = (): void => {
     changed = true;
     wake?.();
   };
-  const removals = filters.map((filter) => bus.add({ filter, offer: ring }));
+  const removals = filters.flatMap((filter) => [interest.add(filter), bus.add({ filter, offer: ring })]);
   rings.add(ring);
   const stop = (): void => wake?.();
   signal.addEventListener("abort", stop, { once: true });

@@ -12,6 +12,7 @@ import type { Session } from "../store/session.ts";
 import type { Store } from "../store/transaction.ts";
 import { createBus } from "./bus.ts";
 import { changes, type Watched } from "./changes.ts";
+import { createInterest } from "./interest.ts";
 import { LiveError } from "./live-error.ts";
 import { createMailbox, type Mailbox, type Weighed } from "./mailbox.ts";
 import { createRecent } from "./recent.ts";
@@ -73,10 +74,13 @@ function createHub({ store, limits }: FeedDeps): Hub {
   // Until the tail has found the ledger; nobody sees it.
   let head: LedgerCursor = { incarnation: 0, position: 0n, ordinal: 0 };
   const recent = createRecent(head);
+  // What was passed over so far is in the database only.
+  const interest = createInterest(clock, () => recent.reset(head));
   let ledger: LedgerState | null = null;
   const counted = { delivered: 0, slowEnded: 0 };
 
   const sink: TailSink = {
+    interest,
     advance: (events, end, state) => {
       for (const event of events) {
         const weighed = { event, bytes: weightOf(event) };
@@ -94,6 +98,7 @@ function createHub({ store, limits }: FeedDeps): Hub {
       for (const ring of rings) ring();
     },
     tick: () => {
+      interest.tidy();
       const nowMs = clock.monotonicMs();
       for (const mailbox of mailboxes) {
         if (mailbox.overrunSinceMs === null || mailbox.events === 0 || nowMs - mailbox.overrunSinceMs < overrunGraceMs) continue;
@@ -137,7 +142,7 @@ function createHub({ store, limits }: FeedDeps): Hub {
     for (const ring of rings) ring();
   };
   const { db, runtime } = store;
-  return { db, runtime, recent, head: () => head, isClosed: () => closed, join, expired, sink, rings, bus, stats, close };
+  return { db, runtime, recent, interest, head: () => head, isClosed: () => closed, join, expired, sink, rings, bus, stats, close };
 }
 
 /** Resolves when the ledger was found, which may take as long as the server is away. */

@@ -10,6 +10,7 @@ import type { Database } from "../store/database.ts";
 import { isAbsence, isTimeout } from "../store/failure.ts";
 import { type LedgerEvent, type LedgerFilter, matcher } from "../store/ledger-event.ts";
 import { type Expired, type HistoryPage, readEvents } from "../store/ledger-read.ts";
+import type { Interest } from "./interest.ts";
 import { LiveError } from "./live-error.ts";
 import type { Mailbox } from "./mailbox.ts";
 import type { Recent } from "./recent.ts";
@@ -19,6 +20,7 @@ export interface Source {
   readonly db: Database;
   readonly runtime: Runtime;
   readonly recent: Recent;
+  readonly interest: Pick<Interest, "add">;
   /** Up to where the tail has read. */
   head(): LedgerCursor;
   /** The feed has ended: so does every stream. */
@@ -75,6 +77,16 @@ class Walk {
   }
 
   async *run(): AsyncGenerator<readonly LedgerEvent[], void, undefined> {
+    // Before the first look at what is in memory: from here on all that matches is there.
+    const leave = this.source.interest.add(this.filter);
+    try {
+      yield* this.walk();
+    } finally {
+      leave();
+    }
+  }
+
+  private async *walk(): AsyncGenerator<readonly LedgerEvent[], void, undefined> {
     while (!this.signal.aborted && !this.source.isClosed()) {
       const near = this.nearby();
       if (near === null) {

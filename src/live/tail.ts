@@ -1,5 +1,5 @@
 /**
- * One tail per process: it follows the ledger over a session of its own and hands on every line once, in order. Woken by the
+ * One tail per process: it follows the ledger over a session of its own and hands on every line that somebody wants once, in order. Woken by the
  * sequencer, with a slow poll behind; when the connection is lost it opens another and goes on where it was.
  */
 import { compareCursors, type LedgerCursor } from "../core/cursor.ts";
@@ -10,6 +10,7 @@ import { cursorBehind, isWithin, type LedgerState } from "../store/ledger.ts";
 import type { LedgerEvent } from "../store/ledger-event.ts";
 import { readLedgerIn, readTail } from "../store/ledger-tail.ts";
 import type { Session } from "../store/session.ts";
+import type { Interest } from "./interest.ts";
 
 export interface TailDeps {
   readonly runtime: Runtime;
@@ -20,7 +21,9 @@ export interface TailDeps {
 }
 
 export interface TailSink {
-  /** Everything between the former end and this one. */
+  /** What is wanted of the lines, and how often that has grown. */
+  readonly interest: Pick<Interest, "filter" | "grown">;
+  /** Everything that is wanted between the former end and this one. */
   advance(events: readonly LedgerEvent[], end: LedgerCursor, ledger: LedgerState): void;
   /** The ledger does not go on where it was: another incarnation, or too far behind. Its state is where the tail goes on. */
   restart(ledger: LedgerState): void;
@@ -62,7 +65,10 @@ export async function startTail(deps: TailDeps, sink: TailSink): Promise<Tail> {
   /** One page; true: there is more. */
   const step = async (session: Session): Promise<boolean> => {
     const from = at ?? begin(await readLedgerIn(session));
-    const page = await readTail(session, from, deps.pageSize);
+    const { filter, grown } = sink.interest;
+    const page = await readTail(session, from, deps.pageSize, filter);
+    // Somebody came while it was read, who wants more of it.
+    if (sink.interest.grown !== grown) return true;
     if (!isWithin(page.ledger, from)) {
       logger.warn(
         { incarnation: page.ledger.incarnation, head: String(page.ledger.head) },

@@ -1,15 +1,30 @@
 /** Following the ledger: the newest lines in the order of positions, read over a session of the follower's own. */
 import { type LedgerCursor, lastOrdinal } from "../core/cursor.ts";
+import type { ActionId, ClusterId, NodeId } from "../core/ids.ts";
 import type { LedgerState } from "./ledger.ts";
 import { type EventRow, eventColumns, eventsOf, type LedgerEvent } from "./ledger-event.ts";
 import type { Session } from "./session.ts";
 
 export interface TailPage {
   readonly ledger: LedgerState;
-  /** Everything behind `after` up to `end`. */
+  /** Everything that was asked for behind `after` up to `end`. */
   readonly events: readonly LedgerEvent[];
   readonly end: LedgerCursor;
 }
+
+/** Which lines are read: all, or those that any of the keys names. */
+export interface TailFilter {
+  readonly all: boolean;
+  readonly keys: {
+    readonly nodeIds: readonly NodeId[];
+    readonly actionIds: readonly ActionId[];
+    readonly clusterIds: readonly ClusterId[];
+    readonly typeCodes: readonly number[];
+  };
+}
+
+export const noLines: TailFilter = { all: false, keys: { nodeIds: [], actionIds: [], clusterIds: [], typeCodes: [] } };
+export const allLines: TailFilter = { ...noLines, all: true };
 
 /** Positions per page: each holds an event at least. */
 const mostPositions = 500;
@@ -32,7 +47,9 @@ export async function readLedgerIn(session: Session): Promise<LedgerState> {
 }
 
 /** The next page behind a cursor of this incarnation; which incarnation it is by now stands in the answer. */
-export async function readTail(session: Session, after: LedgerCursor, limit: number): Promise<TailPage> {
+export async function readTail(session: Session, after: LedgerCursor, limit: number, { all, keys }: TailFilter = allLines): Promise<TailPage> {
+  // Where nobody listens no line is looked at.
+  const some = all || Object.values(keys).some((each) => each.length > 0);
   const rows = await session.query<TailRow>(
     `
     /* ledger.tail */
@@ -44,12 +61,15 @@ export async function readTail(session: Session, after: LedgerCursor, limit: num
                  where position >= $1::bigint and position <= $1::bigint + ${mostPositions} and position <= l.head order by position) p
           cross join lateral (
             select ${eventColumns} from muster.event e
-             where e.batch = p.batch and e.ordinal > case when p.position = $1::bigint then $2::integer else 0 end
+             where $4::boolean and e.batch = p.batch
+               and ($5::boolean or e.type = any($6::smallint[]) or e.cluster_id = any($7::uuid[]) or e.node_id = any($8::uuid[])
+                    or e.action_id = any($9::uuid[]))
+               and e.ordinal > case when p.position = $1::bigint then $2::integer else 0 end
              order by e.ordinal limit $3::integer) e
          order by p.position, e.ordinal limit $3::integer
       ) t on true
      order by t.position, t.ordinal`,
-    [after.position, after.ordinal, limit],
+    [after.position, after.ordinal, limit, some, all, keys.typeCodes, keys.clusterIds, keys.nodeIds, keys.actionIds],
   );
   const ledger = stateOf(rows[0]);
   const found = rows.filter((row): row is TailRow & EventRow => row.position !== null);
