@@ -29,13 +29,17 @@ export function memoryUnder(pid: number): Memory {
   };
 }
 
-/** @param result everything that was measured, for the line of JSON */
-export function printTable(rows: readonly (readonly [string, string])[], result: object): void {
+/**
+ * @param result everything that was measured, for the line of JSON
+ * @param columns their names
+ */
+export function printTable(rows: readonly (readonly string[])[], result: object, columns: readonly string[] = ["what", "value"]): void {
   const about = { machine: machine(), commit: commit() };
   const { cpu, cores, memoryGiB, node, postgres } = about.machine;
   console.log(`\n${cores} × ${cpu}, ${memoryGiB} GiB, Node.js ${node}, PostgreSQL ${postgres}, commit ${about.commit}\n`);
-  console.log("| what | value |\n|---|---|");
-  for (const [what, value] of rows) console.log(`| ${what} | ${value} |`);
+  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
+  console.log(`${line(columns)}\n|${"---|".repeat(columns.length)}`);
+  for (const row of rows) console.log(line(row));
   console.log(`\n${JSON.stringify({ ...about, ...result })}`);
 }
 
