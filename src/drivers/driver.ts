@@ -138,6 +138,11 @@ export interface Driver {
   /** Nodes per call, and calls in flight per worker. */
   readonly batchSize: number;
   readonly maxCallsInFlight: number;
+  /** Calls begun per second, by all workers together (host-bound: by those of one host), and at once after a rest (else as many). Absent: as many as may be in flight. */
+  readonly callsPerSecond?: number;
+  readonly burst?: number;
+  /** After so many calls of a profile in a row that fail, none of them permanently and each about another member, its provider is left alone for a while; else 10. */
+  readonly failuresToPause?: number;
   /** Longest a create, delete or inspect of one batch may take before its outcome counts as lost, ms. */
   readonly timeoutMs: (spec: JsonObject) => number;
 

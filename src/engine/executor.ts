@@ -2,9 +2,10 @@
  * The executor: reads what is due in this worker's lanes, begins it in one transaction that checks the lanes' epochs, calls the
  * drivers and hands their outcomes to the outbox as they come. It owns what is in flight here; it decides nothing.
  */
-import type { NodeId } from "../core/ids.ts";
+import type { ClusterId, NodeId, ProfileId } from "../core/ids.ts";
 import type { JsonObject } from "../core/json.ts";
-import { taskKinds } from "../core/node.ts";
+import { lanesPerHost, sharedLanes } from "../core/lane.ts";
+import { type TaskKind, taskKinds } from "../core/node.ts";
 import type { Logger } from "../core/runtime.ts";
 import type { CallContext, Driver, DriverError, DriverNode, Outcome } from "../drivers/driver.ts";
 import { stepActions } from "../store/action-write.ts";
@@ -12,7 +13,8 @@ import { checkLanes, LaneLost } from "../store/lane.ts";
 import { lockNodes, saveNodes } from "../store/node-write.ts";
 import { beginTasks, type DueTask, listDueTasks, nextTaskMs, postponeTasks } from "../store/task.ts";
 import { type Store, transaction } from "../store/transaction.ts";
-import { type Call, chooseCalls, verbOf } from "./dispatch.ts";
+import { type Call, verbOf } from "./call.ts";
+import { type Choice, type CircuitChange, Dispatch, type Trial } from "./dispatch.ts";
 import type { LaneBook } from "./lane-book.ts";
 import { type Loop, startLoop } from "./loop.ts";
 import type { Outbox } from "./outbox.ts";
@@ -38,6 +40,10 @@ const inFlightLimit = 4_000;
 const reserve = 1_000;
 /** Rows read at most in one turn. */
 const readLimit = 2_000;
+/** What was read is drawn from for so many times as long as reading it took, within bounds, ms. */
+const drawsPerRead = 10;
+const shortestDrawMs = 20;
+const longestDrawMs = 250;
 /** How long tasks are put off that this worker cannot carry out: another version may take over meanwhile, ms. */
 const strangeMs = 30_000;
 /** A slow poll behind the bell, ms. */
@@ -46,51 +52,62 @@ const pollMs = 1_000;
 const marginMs = 5_000;
 
 export interface Executor extends Loop {
+  /** Something new may be due: of these clusters, or (null) of any. */
+  look(clusterIds: readonly ClusterId[] | null): void;
+  /** Why members of the profile wait for their provider, as far as this worker knows; null: they do not. */
+  silenceOf(profileId: ProfileId): string | null;
   /** Resolves when no driver call is under way. */
   idle(): Promise<void>;
 }
 
+/** What was read and is not begun yet, and what it was read under. */
+interface Hand {
+  readonly held: ReadonlyMap<number, bigint>;
+  readonly waits: readonly TaskKind[];
+  /** Until then it is drawn from, while anything is left. */
+  readonly goodUntilMs: number;
+  /** The same, once there may be something new. */
+  readonly goodUntilNewsMs: number;
+}
+
 export function startExecutor(deps: ExecutorDeps): Executor {
-  const calls = new Map<Driver, number>();
+  const { lanes, store } = deps;
+  const { clock, entropy } = store.runtime;
+  const dispatch = new Dispatch(clock.monotonicMs());
   const running = new Set<Promise<void>>();
+  let hand: Hand | null = null;
+  let news = false;
+  const goodUntilMs = (of: Hand): number => (news ? of.goodUntilNewsMs : of.goodUntilMs);
 
   const turn = async (): Promise<number> => {
-    const { lanes, store } = deps;
     const full = lanes.inFlight.size >= inFlightLimit;
     const room = inFlightLimit + (full ? reserve : 0) - lanes.inFlight.size;
     if (lanes.held.size === 0 || room <= 0 || deps.signal().aborted) return pollMs;
-    const held = new Map(lanes.held);
     const signal = deps.signal();
-    // What has to wait is not even read: it must not crowd out the rest.
-    const waits =
-      deps.held() === null
-        ? full
-          ? (["CREATE"] as const)
-          : []
-        : taskKinds.filter((kind) => kind === "RECOVER" || verbOf({ kind, params: null }) !== "inspect");
-    const due = await listDueTasks(store.db, [...held.keys()], [...lanes.inFlight.keys()], Math.min(room, readLimit), waits);
-    const profiles = await deps.specs.get(
-      store.db,
-      due.map((task) => task.profileId),
-    );
-    await putOff(
-      deps,
-      due.filter((task) => !profiles.has(task.profileId) || verbOf(task) === null),
-    );
-    const chosen = chooseCalls(due, profiles, calls);
-    if (chosen.length === 0) {
+    const waits = waitingKinds(deps.held(), full);
+    const drawn = hand !== null && dispatch.waiting > 0 && clock.monotonicMs() < goodUntilMs(hand) && isGood(hand, lanes.held, waits);
+    if (hand === null || !drawn) {
+      news = false;
+      hand = await read(deps, dispatch, Math.min(room, readLimit), waits);
+    }
+    const { held } = hand;
+    const choice = dispatch.choose(clock.monotonicMs(), room, (driver) => laneShare(driver, held));
+    await pause(deps, choice.paused);
+    if (choice.calls.length === 0) {
+      const waitMs = Math.min(pollMs, choice.nextCallMs ?? pollMs);
+      // Due but not chosen: a driver is at its limit, and rings when a call returns. What rang this time may have been something new.
+      if (dispatch.waiting > 0) return drawn ? Math.max(1, Math.min(waitMs, goodUntilMs(hand) - clock.monotonicMs())) : waitMs;
       const next = await nextTaskMs(store.db, [...held.keys()]);
-      // Due but not chosen: a driver is at its limit, and rings when a call returns.
       return next === null || next <= 0 ? pollMs : Math.min(pollMs, next);
     }
-    const begun = await begin(deps, held, chosen, signal);
-    for (const call of begun) {
-      calls.set(call.driver, (calls.get(call.driver) ?? 0) + 1);
-      const carried = carryOut(deps, held, call, signal).finally(() => {
-        calls.set(call.driver, (calls.get(call.driver) ?? 1) - 1);
-        running.delete(carried);
-        loop.bell.ring();
-      });
+    for (const call of await begin(deps, held, choice.calls, signal)) {
+      const trial = dispatch.started(call);
+      const carried = carryOut(deps, held, call, signal, trial)
+        .then(() => tell(deps, trial.end(clock.monotonicMs(), entropy.fraction())))
+        .finally(() => {
+          running.delete(carried);
+          loop.bell.ring();
+        });
       running.add(carried);
     }
     return 0;
@@ -98,10 +115,81 @@ export function startExecutor(deps: ExecutorDeps): Executor {
   const loop = startLoop({ name: "executor", timers: deps.store.runtime.timers, logger: deps.logger }, turn);
   return {
     ...loop,
+    silenceOf: (profileId) => dispatch.silenceOf(profileId),
+    look: (clusterIds) => {
+      // More of a cluster that waits already is no news: it has its turn.
+      if (clusterIds === null) news = true;
+      else if (!clusterIds.every((id) => dispatch.hasWaiting(id))) hand = null;
+      loop.bell.ring();
+    },
     idle: async () => {
       await Promise.all(running);
     },
   };
+}
+
+/** What has to wait is not even read: it must not crowd out the rest. */
+function waitingKinds(held: string | null, full: boolean): readonly TaskKind[] {
+  if (held === null) return full ? ["CREATE"] : [];
+  return taskKinds.filter((kind) => kind === "RECOVER" || verbOf({ kind, params: null }) !== "inspect");
+}
+
+function isGood(hand: Hand, held: ReadonlyMap<number, bigint>, waits: readonly TaskKind[]): boolean {
+  if (hand.waits.length !== waits.length || hand.held.size !== held.size) return false;
+  for (const [lane, epoch] of held) if (hand.held.get(lane) !== epoch) return false;
+  return true;
+}
+
+async function read(deps: ExecutorDeps, dispatch: Dispatch, limit: number, waits: readonly TaskKind[]): Promise<Hand> {
+  const { lanes, store } = deps;
+  const { clock } = store.runtime;
+  const startedMs = clock.monotonicMs();
+  const held = new Map(lanes.held);
+  const due = await listDueTasks(store.db, [...held.keys()], [...lanes.inFlight.keys()], limit, waits);
+  const profiles = await deps.specs.get(
+    store.db,
+    due.map((task) => task.profileId),
+  );
+  await putOff(
+    deps,
+    due.filter((task) => !profiles.has(task.profileId) || verbOf(task) === null),
+  );
+  dispatch.fill(due, profiles);
+  const doneMs = clock.monotonicMs();
+  const drawMs = Math.min(longestDrawMs, Math.max(shortestDrawMs, (doneMs - startedMs) * drawsPerRead));
+  return { held, waits, goodUntilMs: doneMs + drawMs, goodUntilNewsMs: doneMs + shortestDrawMs };
+}
+
+/** This worker's share of a driver's rate is its share of the lanes that the driver's tasks are in: of one host's, where it is bound to hosts. */
+function laneShare(driver: Driver, held: ReadonlyMap<number, bigint>): number {
+  if (driver.callsPerSecond === undefined) return 1;
+  const shared = [...held.keys()].filter((lane) => lane < sharedLanes).length;
+  return driver.hostBound ? Math.min(1, (held.size - shared) / lanesPerHost) : shared / sharedLanes;
+}
+
+/** Puts off what waits for a provider that does not answer, and has its clusters say so. It is no attempt. */
+async function pause(deps: ExecutorDeps, paused: Choice["paused"]): Promise<void> {
+  if (paused.length === 0) return;
+  const byMs = new Map<number, DueTask[]>();
+  for (const { task, ms } of paused) byMs.set(Math.ceil(ms), [...(byMs.get(Math.ceil(ms)) ?? []), task]);
+  await transaction(deps.store, async (tx) => {
+    for (const [ms, tasks] of byMs)
+      await postponeTasks(
+        tx.db,
+        tasks.map((task) => task.nodeId),
+        ms,
+      );
+    for (const { task } of paused) if (task.clusterId !== null) tx.markDue(task.clusterId);
+  });
+}
+
+function tell(deps: ExecutorDeps, changes: readonly CircuitChange[]): void {
+  for (const change of changes) {
+    const { profileId, driver, verb } = change;
+    if (change.kind === "answers")
+      deps.logger.info({ profileId, driver, verb, silentMs: Math.round(change.afterMs) }, "a provider answers again: its calls go on");
+    else deps.logger.warn({ profileId, driver, verb, pauseMs: change.forMs, reason: change.reason }, "a provider does not answer: its calls wait");
+  }
 }
 
 /** Tasks of a profile type that this worker does not have: they would crowd out what it can do. */
@@ -160,7 +248,13 @@ async function begin(deps: ExecutorDeps, held: ReadonlyMap<number, bigint>, call
 }
 
 /** Calls the driver and reports each outcome; nodes for which none came are reported as lost. */
-async function carryOut(deps: ExecutorDeps, held: ReadonlyMap<number, bigint>, call: Call, signal: AbortSignal): Promise<void> {
+async function carryOut(
+  deps: ExecutorDeps,
+  held: ReadonlyMap<number, bigint>,
+  call: Call,
+  signal: AbortSignal,
+  trial: Pick<Trial, "hear">,
+): Promise<void> {
   const { clock } = deps.store.runtime;
   const open = new Map<NodeId, DueTask>(call.tasks.map(({ task }) => [task.nodeId, task]));
   const report = (nodeId: NodeId, what: TaskReport): void => {
@@ -168,12 +262,14 @@ async function carryOut(deps: ExecutorDeps, held: ReadonlyMap<number, bigint>, c
     if (task === undefined) return;
     open.delete(nodeId);
     const epoch = held.get(task.lane) ?? 0n;
+    // That nobody answered a takeover's predecessor says nothing of the provider.
+    const counts = what === takenOver || trial.hear(task, what);
     deps.outbox.push({
       from: "task",
       nodeId,
       lane: task.lane,
       epoch,
-      task: { kind: task.kind, attempt: attemptOf(task), params: task.params },
+      task: { kind: task.kind, attempt: Math.max(0, attemptOf(task) - (counts ? 0 : 1)), params: task.params },
       report: what,
     });
   };
@@ -210,7 +306,7 @@ async function* outcomes(call: Call, context: CallContext): AsyncGenerator<reado
   const { driver, verb } = call;
   // What somebody had begun and nobody finished is made again by a driver that does one key once, and by no other: it is read back.
   const repeated = call.tasks.filter(({ task }) => verb === "create" && driver.idempotency !== "keyed" && task.begunBy !== 0n);
-  for (const { task } of repeated) yield [task.nodeId, failure("unknown", "TAKEN_OVER", "whoever had begun it did not tell what came of it")];
+  for (const { task } of repeated) yield [task.nodeId, takenOver];
   // Opened once for the call, not once for each of its members.
   const specs = new Map<KnownProfile, JsonObject>();
   const nodes = call.tasks
@@ -233,6 +329,8 @@ function reportOf<T>(outcome: Outcome<T>, good: (value: T) => TaskReport): TaskR
 function failure(errorClass: DriverError["class"], code: string, message: string): TaskReport {
   return { kind: "failed", error: { class: errorClass, code, message } };
 }
+
+const takenOver = failure("unknown", "TAKEN_OVER", "whoever had begun it did not tell what came of it");
 
 function driverNode(task: DueTask, spec: JsonObject): DriverNode {
   return {

@@ -2,7 +2,7 @@
  * The planner: takes clusters of this worker's lanes that are due, reads aggregates, has `core/plan` say what to do, and has one window of
  * it applied (`apply-plan.ts`). It decides nothing itself.
  */
-import type { ActionId, ClusterId } from "../core/ids.ts";
+import type { ActionId, ClusterId, ProfileId } from "../core/ids.ts";
 import { planCluster, windowSize } from "../core/plan/cluster-plan.ts";
 import type { Logger } from "../core/runtime.ts";
 import { listOpenActions, type OpenAction, progressOf } from "../store/action-write.ts";
@@ -27,10 +27,12 @@ export interface PlannerDeps {
   readonly lanes: LaneBook;
   readonly specs: SpecCache;
   readonly logger: Logger;
-  /** Tasks were written: the executor should look. */
-  readonly onPlanned: () => void;
+  /** Tasks of these clusters may have been written: the executor should look. */
+  readonly onPlanned: (clusterIds: readonly ClusterId[]) => void;
   /** Why nothing may be made, removed or healed just now, or null. */
   readonly held: () => string | null;
+  /** Why members of the profile wait for their provider, or null. */
+  readonly silenceOf: (profileId: ProfileId) => string | null;
 }
 
 /** Clusters taken in one turn: a round over all that are due, a window each. */
@@ -58,7 +60,7 @@ export function startPlanner(deps: PlannerDeps): Loop {
         deps.logger[ordinary ? "debug" : "error"]({ clusterId: cluster.clusterId, error }, "a cluster was not planned");
       }
     }
-    if (due.length > 0) deps.onPlanned();
+    if (due.length > 0) deps.onPlanned(due.map((cluster) => cluster.clusterId));
     if (due.length === turnLimit) return 0;
     const next = await nextDueMs(store.db, held);
     return next === null ? pollMs : Math.max(0, Math.min(pollMs, next));
@@ -126,6 +128,7 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
       window: Math.min(windowSize(rate.perSecond), 20_000),
       placeable: hosts === null || hosts.length > 0,
       held: deps.held(),
+      silence: deps.silenceOf(cluster.profileId),
     },
     nowMs,
   );

@@ -80,19 +80,25 @@ export function startWorker(deps: WorkerDeps): Worker {
     signal: () => calls.signal,
     held: () => readBack.held(),
   });
-  const plannerStore = storeOf("planner");
-  const planner = startPlanner({ store: plannerStore, lanes, specs, logger, onPlanned: () => executor.bell.ring(), held: () => readBack.held() });
+  const planner = startPlanner({
+    store: storeOf("planner"),
+    lanes,
+    specs,
+    logger,
+    onPlanned: (clusterIds) => executor.look(clusterIds),
+    held: () => readBack.held(),
+    silenceOf: (profileId) => executor.silenceOf(profileId),
+  });
   const readBack = startReadBack({ store, lanes, logger, onReleased: ring });
   const membership = startMembership({
+    ...deps,
     store,
-    openSession: deps.openSession,
     lanes,
-    logger,
     host: { ...deps.host, drivers: [...drivers.values()].filter((driver) => driver.hostBound).map((driver) => driver.type) },
-    pid: deps.pid,
-    version: deps.version,
-    applicationName: deps.applicationName,
-    onWork: ring,
+    onWork: () => {
+      executor.look(null);
+      planner.bell.ring();
+    },
     onOut: () => {
       calls.abort();
       readBack.doubt();
@@ -103,13 +109,11 @@ export function startWorker(deps: WorkerDeps): Worker {
     },
   });
   const watches = startWatches({
+    ...deps,
     store,
     lanes,
     specs,
     outbox,
-    drivers,
-    logger,
-    installation: deps.installation,
     hostId: deps.host.id,
     signal: () => calls.signal,
   });

@@ -73,6 +73,8 @@ export interface DueTask {
   readonly lane: number;
   readonly kind: TaskKind;
   readonly attempt: number;
+  /** Changes with every change of the task. */
+  readonly version: string;
   /** The lane epoch that had begun it before; 0n: nobody had. */
   readonly begunBy: bigint;
   readonly params: JsonObject | null;
@@ -94,6 +96,7 @@ interface DueRow {
   lane: number;
   kind: number;
   attempt: number;
+  version: string;
   begun_by: bigint;
   params: JsonObject | null;
   name: string;
@@ -123,11 +126,11 @@ export async function listDueTasks(
   const { rows } = await sql<DueRow>`
     /* task.due */
     select t.node_id, t.project_id, t.cluster_id, (select c.name from muster.cluster c where c.id = t.cluster_id) as cluster_name,
-           t.lane, t.kind, t.attempt, t.begun_by, t.params,
+           t.lane, t.kind, t.attempt, t.version, t.begun_by, t.params,
            n.name, n.index, n.profile_id, n.host_id, n.status, n.epoch, n.physical_id, n.addresses
       from (select d.* from unnest(${lanes}::int[]) as l(lane)
              cross join lateral (
-               select * from muster.task
+               select *, xmin::text as version from muster.task
                 where lane = l.lane and due_at <= (select clock_timestamp()) and node_id <> all(${inFlight}::uuid[])
                   and kind <> all(${without.map(taskKindCodec.code)}::smallint[])
                 order by due_at limit ${perLane}) d
@@ -141,6 +144,7 @@ export async function listDueTasks(
     lane: row.lane,
     kind: taskKindCodec.name(row.kind),
     attempt: row.attempt,
+    version: row.version,
     begunBy: row.begun_by,
     params: row.params,
     name: row.name,
@@ -155,7 +159,7 @@ export async function listDueTasks(
 }
 
 /**
- * Begins tasks: writes the lane epoch and the deadline. Returns those that were still as the caller read them.
+ * Begins tasks: writes the lane epoch and the deadline. Returns those that nobody has changed since the caller read them.
  * The caller has checked the lanes' epochs in this transaction.
  */
 export async function beginTasks(
@@ -167,21 +171,21 @@ export async function beginTasks(
     /* task.begin */
     update muster.task t set begun_by = d.epoch, due_at = d.deadline, attempt = t.attempt + (t.begun_by = 0)::int
       from unnest(
-        ${tasks.map(({ task }) => task.nodeId)}::uuid[], ${tasks.map(({ task }) => taskKindCodec.code(task.kind))}::smallint[],
-        ${tasks.map(({ task }) => task.attempt)}::int[], ${tasks.map(({ epoch }) => epoch)}::bigint[], ${tasks.map(({ deadline }) => deadline)}::timestamptz[]
-      ) as d(node_id, kind, attempt, epoch, deadline)
-     where t.node_id = d.node_id and t.kind = d.kind and t.attempt = d.attempt and t.node_id = any(${tasks.map(({ task }) => task.nodeId)}::uuid[])
+        ${tasks.map(({ task }) => task.nodeId)}::uuid[], ${tasks.map(({ task }) => task.version)}::text[],
+        ${tasks.map(({ epoch }) => epoch)}::bigint[], ${tasks.map(({ deadline }) => deadline)}::timestamptz[]
+      ) as d(node_id, version, epoch, deadline)
+     where t.node_id = d.node_id and t.xmin = d.version::xid and t.node_id = any(${tasks.map(({ task }) => task.nodeId)}::uuid[])
     returning t.node_id`.execute(tx.db);
   return new Set(rows.map((row) => row.node_id));
 }
 
-/** Puts off tasks that nobody has begun: whoever owns their lanes cannot carry them out, and they must not be read again and again. */
+/** Puts off tasks that are due: whoever owns their lanes cannot carry them out now, and they must not be read again and again. */
 export async function postponeTasks(db: Database, ids: readonly NodeId[], ms: number): Promise<void> {
   if (ids.length === 0) return;
   await sql`
     /* task.postpone */
     update muster.task set due_at = clock_timestamp() + make_interval(secs => ${ms}::float8 / 1000)
-     where node_id = any(${[...ids].sort()}::uuid[]) and begun_by = 0`.execute(db);
+     where node_id = any(${[...ids].sort()}::uuid[]) and due_at <= clock_timestamp()`.execute(db);
 }
 
 /** How long until the next task of these lanes is due, ms; null: none is. */

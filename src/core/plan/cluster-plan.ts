@@ -44,6 +44,8 @@ export interface Observed<Id> {
   readonly placeable: boolean;
   /** Why nothing may be made, removed or healed just now (a restore is being read back, …); null: it may. */
   readonly held: string | null;
+  /** Why members wait for the profile's provider, as far as is known here; null: they do not. */
+  readonly silence: string | null;
 }
 
 export interface ClusterPlan<Id> {
@@ -104,8 +106,16 @@ export function planCluster<Id>(wanted: Wanted, observed: Observed<Id>, nowMs: n
     {
       type: "CONVERGED",
       holds: settled && active >= target,
-      reason: settled ? (active >= target ? "SETTLED" : "HEALING") : missing > 0 && !observed.placeable ? "NO_HOST" : "CONVERGING",
-      message: `${active} of ${target} members are active`,
+      reason: settled
+        ? active >= target
+          ? "SETTLED"
+          : "HEALING"
+        : missing > 0 && !observed.placeable
+          ? "NO_HOST"
+          : observed.silence !== null
+            ? "PROVIDER_SILENT"
+            : "CONVERGING",
+      message: `${active} of ${target} members are active${settled || observed.silence === null ? "" : `; ${observed.silence}`}`,
     },
     {
       type: "AVAILABLE",

@@ -175,6 +175,7 @@ export class ClusterModel {
       window: this.window,
       placeable: this.placeable,
       held: null,
+      silence: null,
     };
   }
 

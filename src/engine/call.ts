@@ -1,0 +1,45 @@
+/** A call of a driver: what it asks, and about which nodes. */
+import type { TaskKind } from "../core/node.ts";
+import type { Driver } from "../drivers/driver.ts";
+import type { DueTask } from "../store/task.ts";
+import type { KnownProfile } from "./specs.ts";
+
+export const verbs = ["create", "delete", "inspect"] as const;
+export type Verb = (typeof verbs)[number];
+
+export interface CallTask {
+  readonly task: DueTask;
+  readonly profile: KnownProfile;
+}
+
+/** One call of a driver, for one or many nodes. */
+export interface Call {
+  readonly driver: Driver;
+  readonly verb: Verb;
+  readonly tasks: readonly CallTask[];
+  /** It tries whether a provider answers again that did not. */
+  readonly probe: boolean;
+}
+
+const verbsOfKinds = {
+  CREATE: "create",
+  DELETE: "delete",
+  CHECK: "inspect",
+  INSPECT: "inspect",
+  UPDATE: null,
+  OPERATE: null,
+} as const satisfies Record<Exclude<TaskKind, "RECOVER">, Verb | null>;
+
+/** What a task asks of the driver; null: nothing (its kind is not built yet). */
+export function verbOf(task: Pick<DueTask, "kind" | "params">): Verb | null {
+  if (task.kind !== "RECOVER") return verbsOfKinds[task.kind];
+  return task.params?.["stage"] === "make" ? "create" : "delete";
+}
+
+/**
+ * Whose calls fail or come out well together. A profile says which provider is asked, with whose rights and quota: a broken one stops nobody
+ * else's. And where nothing can be made any more, something can still be taken away.
+ */
+export function providerKey(task: Pick<DueTask, "profileId">, verb: Verb): string {
+  return `${task.profileId}/${verb}`;
+}
