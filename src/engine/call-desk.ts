@@ -48,7 +48,10 @@ export class CallDesk {
   private inOrder: readonly Waiting[] = [];
   private readonly rate: CallRate | null;
   private readonly flows = new Map<string, Flow>();
+  /** Under way. */
   private calls = 0;
+  private creates = 0;
+  /** Grows with each look at who waits and with each choice among them. */
   private turn = 0;
 
   constructor(driver: Driver, nowMs: number) {
@@ -96,6 +99,7 @@ export class CallDesk {
 
   /** Chooses calls. What is chosen or paused is no longer in hand. @param share of the driver's rate that is ours */
   choose(circuits: Circuits, nowMs: number, room: number, share: number): { readonly calls: readonly Call[]; readonly paused: readonly Paused[] } {
+    this.turn += 1;
     const allowed = this.rate?.allowed(nowMs, share) ?? Number.POSITIVE_INFINITY;
     const { calls, left, paused } = this.fillCalls(circuits, { nowMs, calls: Math.min(allowed, this.driver.maxCallsInFlight - this.calls), room });
     this.inOrder = left;
@@ -109,7 +113,9 @@ export class CallDesk {
 
   /** A call is under way. Returns what is to be done when it is over. */
   started(call: Call): () => void {
+    const create = call.verb === "create" ? 1 : 0;
     this.calls += 1;
+    this.creates += create;
     this.rate?.take(1);
     const flows = call.tasks.flatMap(({ task }) => [this.flowOf(task.projectId), this.flowOf(clusterKey(task))]);
     for (const flow of flows) {
@@ -118,6 +124,7 @@ export class CallDesk {
     }
     return () => {
       this.calls -= 1;
+      this.creates -= create;
       for (const flow of flows) flow.underWay -= 1;
     };
   }
@@ -139,6 +146,7 @@ export class CallDesk {
     const paused: Paused[] = [];
     const probed = new Set<string>();
     let { room } = allowance;
+    let creates = Math.ceil(this.driver.maxCallsInFlight * createShare) - this.creates;
     for (const waiting of this.inOrder) {
       const { task, profile, verb } = waiting;
       const provider = providerKey(task, verb);
@@ -151,23 +159,21 @@ export class CallDesk {
       const kind = `${verb}/${task.kind}`;
       const known = probe ? undefined : open.get(kind);
       const fits = known !== undefined && known.tasks.length < this.driver.batchSize;
-      if (room <= 0 || (!fits && !this.mayCall(verb, calls.length, allowance.calls))) {
+      if (room <= 0 || (!fits && (calls.length >= allowance.calls || (verb === "create" && creates <= 0)))) {
         left.push(waiting);
         continue;
       }
       const call: OpenCall = fits ? known : { driver: this.driver, verb, tasks: [], probe };
-      if (!fits) calls.push(call);
+      if (!fits) {
+        calls.push(call);
+        if (verb === "create") creates -= 1;
+      }
       if (probe) probed.add(provider);
       else open.set(kind, call);
       call.tasks.push({ task, profile });
       room -= 1;
     }
     return { calls, left, paused };
-  }
-
-  private mayCall(verb: Verb, chosen: number, most: number): boolean {
-    const creates = Math.ceil(this.driver.maxCallsInFlight * createShare);
-    return chosen < most && (verb !== "create" || this.calls + chosen < creates);
   }
 }
 

@@ -8,10 +8,10 @@ import { lanesPerHost, sharedLanes } from "../core/lane.ts";
 import { type TaskKind, taskKinds } from "../core/node.ts";
 import type { Logger } from "../core/runtime.ts";
 import type { CallContext, Driver, DriverError, DriverNode, Outcome } from "../drivers/driver.ts";
-import { stepActions } from "../store/action-write.ts";
+import { listBusyClusters, stepActions } from "../store/action-write.ts";
 import { checkLanes, LaneLost } from "../store/lane.ts";
 import { lockNodes, saveNodes } from "../store/node-write.ts";
-import { beginTasks, type DueTask, listDueTasks, nextTaskMs, postponeTasks } from "../store/task.ts";
+import { beginTasks, type DueTask, listDueTasks, listDueTasksOf, nextTaskMs, postponeTasks } from "../store/task.ts";
 import { type Store, transaction } from "../store/transaction.ts";
 import { type Call, verbOf } from "./call.ts";
 import { type Choice, type CircuitChange, Dispatch, type Trial } from "./dispatch.ts";
@@ -40,6 +40,9 @@ const inFlightLimit = 4_000;
 const reserve = 1_000;
 /** Rows read at most in one turn. */
 const readLimit = 2_000;
+/** Clusters that are read in turn where more is due than that, and tasks of each of their kinds. */
+const turnClusters = 64;
+const turnTasks = 32;
 /** What was read is drawn from for so many times as long as reading it took, within bounds, ms. */
 const drawsPerRead = 10;
 const shortestDrawMs = 20;
@@ -62,6 +65,8 @@ export interface Executor extends Loop {
 
 /** What was read and is not begun yet, and what it was read under. */
 interface Hand {
+  /** The last cluster whose turn it was to be read; null: the round begins anew. */
+  readonly after: ClusterId | null;
   readonly held: ReadonlyMap<number, bigint>;
   readonly waits: readonly TaskKind[];
   /** Until then it is drawn from, while anything is left. */
@@ -76,6 +81,7 @@ export function startExecutor(deps: ExecutorDeps): Executor {
   const dispatch = new Dispatch(clock.monotonicMs());
   const running = new Set<Promise<void>>();
   let hand: Hand | null = null;
+  let after: ClusterId | null = null;
   let news = false;
   const goodUntilMs = (of: Hand): number => (news ? of.goodUntilNewsMs : of.goodUntilMs);
 
@@ -88,7 +94,8 @@ export function startExecutor(deps: ExecutorDeps): Executor {
     const drawn = hand !== null && dispatch.waiting > 0 && clock.monotonicMs() < goodUntilMs(hand) && isGood(hand, lanes.held, waits);
     if (hand === null || !drawn) {
       news = false;
-      hand = await read(deps, dispatch, Math.min(room, readLimit), waits);
+      hand = await read(deps, dispatch, waits, after);
+      after = hand.after;
     }
     const { held } = hand;
     const choice = dispatch.choose(clock.monotonicMs(), room, (driver) => laneShare(driver, held));
@@ -140,12 +147,22 @@ function isGood(hand: Hand, held: ReadonlyMap<number, bigint>, waits: readonly T
   return true;
 }
 
-async function read(deps: ExecutorDeps, dispatch: Dispatch, limit: number, waits: readonly TaskKind[]): Promise<Hand> {
+/** @param after where the last round through the clusters has come to */
+async function read(deps: ExecutorDeps, dispatch: Dispatch, waits: readonly TaskKind[], after: ClusterId | null): Promise<Hand> {
   const { lanes, store } = deps;
   const { clock } = store.runtime;
   const startedMs = clock.monotonicMs();
   const held = new Map(lanes.held);
-  const due = await listDueTasks(store.db, [...held.keys()], [...lanes.inFlight.keys()], limit, waits);
+  const [ours, inFlight] = [[...held.keys()], [...lanes.inFlight.keys()]];
+  const due = await listDueTasks(store.db, ours, inFlight, readLimit, waits);
+  // More is due than can be read, and waits for drivers: the oldest may all be one cluster's, so others are read in turn.
+  const crowded = due.length === readLimit && dispatch.waiting > 0;
+  const clusters = crowded ? await listBusyClusters(store.db, after, turnClusters) : [];
+  if (clusters.length > 0) {
+    const known = new Set(due.map((task) => task.nodeId));
+    const others = await listDueTasksOf(store.db, clusters, ours, inFlight, turnTasks, waits);
+    due.push(...others.filter((task) => !known.has(task.nodeId)));
+  }
   const profiles = await deps.specs.get(
     store.db,
     due.map((task) => task.profileId),
@@ -157,7 +174,7 @@ async function read(deps: ExecutorDeps, dispatch: Dispatch, limit: number, waits
   dispatch.fill(due, profiles);
   const doneMs = clock.monotonicMs();
   const drawMs = Math.min(longestDrawMs, Math.max(shortestDrawMs, (doneMs - startedMs) * drawsPerRead));
-  return { held, waits, goodUntilMs: doneMs + drawMs, goodUntilNewsMs: doneMs + shortestDrawMs };
+  return { held, waits, after: clusters.at(-1) ?? null, goodUntilMs: doneMs + drawMs, goodUntilNewsMs: doneMs + shortestDrawMs };
 }
 
 /** This worker's share of a driver's rate is its share of the lanes that the driver's tasks are in: of one host's, where it is bound to hosts. */

@@ -182,6 +182,20 @@ export interface OpenAction {
   readonly replaces: boolean;
 }
 
+/** Clusters with actions that have not ended, their members' included, by id. @param after null: from the first */
+export async function listBusyClusters(db: Database, after: ClusterId | null, limit: number): Promise<ClusterId[]> {
+  const { rows } = await sql<{ cluster_id: ClusterId }>`
+    /* action.clusters */
+    with recursive busy as (
+      (select cluster_id from muster.action
+        where finished_at is null and cluster_id > ${after ?? "00000000-0000-0000-0000-000000000000"} order by cluster_id limit 1)
+      union all
+      select (select a.cluster_id from muster.action a where a.finished_at is null and a.cluster_id > busy.cluster_id order by a.cluster_id limit 1)
+        from busy where busy.cluster_id is not null)
+    select cluster_id from busy where cluster_id is not null limit ${limit}`.execute(db);
+  return rows.map((row) => row.cluster_id);
+}
+
 /** The unfinished actions on a cluster as a whole, oldest first, at most `limit`. */
 export async function listOpenActions(db: Database, clusterId: ClusterId, limit: number): Promise<OpenAction[]> {
   const { rows } = await sql<{

@@ -6,7 +6,16 @@ import { sql } from "kysely";
 import type { ActionId, ClusterId, HostId, NodeId, ProfileId, ProjectId } from "../core/ids.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import { sharedLanes } from "../core/lane.ts";
-import { type NodeStatus, nodeStatusCodec, nodeStatusCodes, nodeTransition, type TaskKind, taskKindCodec, taskKindCodes } from "../core/node.ts";
+import {
+  type NodeStatus,
+  nodeStatusCodec,
+  nodeStatusCodes,
+  nodeTransition,
+  type TaskKind,
+  taskKindCodec,
+  taskKindCodes,
+  taskKinds,
+} from "../core/node.ts";
 import { dueOf } from "../core/precedence.ts";
 import { supersedeNodeActions } from "./action-write.ts";
 import type { Database } from "./database.ts";
@@ -109,34 +118,13 @@ interface DueRow {
   addresses: Json;
 }
 
-/**
- * Tasks due in these lanes, oldest first, without nodes that are in flight here.
- * @param limit rows at most
- * @param without kinds that wait: they must not crowd out the others
- */
-export async function listDueTasks(
-  db: Database,
-  lanes: readonly number[],
-  inFlight: readonly NodeId[],
-  limit: number,
-  without: readonly TaskKind[] = [],
-): Promise<DueTask[]> {
-  // Each lane is walked down its index, and no further than is needed: a volatile clock or one list of lanes would have PostgreSQL read all tasks.
-  const perLane = 16 + 4 * Math.ceil(limit / Math.max(1, lanes.length));
-  const { rows } = await sql<DueRow>`
-    /* task.due */
-    select t.node_id, t.project_id, t.cluster_id, (select c.name from muster.cluster c where c.id = t.cluster_id) as cluster_name,
+/** A task `t` (with its row's `version`) and what of its node `n` a driver must know. */
+const dueColumns = sql`t.node_id, t.project_id, t.cluster_id, (select c.name from muster.cluster c where c.id = t.cluster_id) as cluster_name,
            t.lane, t.kind, t.attempt, t.version, t.begun_by, t.params,
-           n.name, n.index, n.profile_id, n.host_id, n.status, n.epoch, n.physical_id, n.addresses
-      from (select d.* from unnest(${lanes}::int[]) as l(lane)
-             cross join lateral (
-               select *, xmin::text as version from muster.task
-                where lane = l.lane and due_at <= (select clock_timestamp()) and node_id <> all(${inFlight}::uuid[])
-                  and kind <> all(${without.map(taskKindCodec.code)}::smallint[])
-                order by due_at limit ${perLane}) d
-             order by d.due_at limit ${limit}) t
-      cross join lateral (select * from muster.node where id = t.node_id limit 1) n`.execute(db);
-  return rows.map((row) => ({
+           n.name, n.index, n.profile_id, n.host_id, n.status, n.epoch, n.physical_id, n.addresses`;
+
+function dueTask(row: DueRow): DueTask {
+  return {
     nodeId: row.node_id,
     projectId: row.project_id,
     clusterId: row.cluster_id,
@@ -155,7 +143,71 @@ export async function listDueTasks(
     epoch: row.epoch,
     physicalId: row.physical_id,
     addresses: row.addresses,
-  }));
+  };
+}
+
+/**
+ * Tasks due in these lanes, oldest first, without nodes that are in flight here.
+ * @param limit rows at most
+ * @param without kinds that wait: they must not crowd out the others
+ */
+export async function listDueTasks(
+  db: Database,
+  lanes: readonly number[],
+  inFlight: readonly NodeId[],
+  limit: number,
+  without: readonly TaskKind[] = [],
+): Promise<DueTask[]> {
+  // Each lane is walked down its index, and no further than is needed: a volatile clock or one list of lanes would have PostgreSQL read all tasks.
+  const perLane = 16 + 4 * Math.ceil(limit / Math.max(1, lanes.length));
+  const { rows } = await sql<DueRow>`
+    /* task.due */
+    select ${dueColumns}
+      from (select d.* from unnest(${lanes}::int[]) as l(lane)
+             cross join lateral (
+               select *, xmin::text as version from muster.task
+                where lane = l.lane and due_at <= (select clock_timestamp()) and node_id <> all(${inFlight}::uuid[])
+                  and kind <> all(${without.map(taskKindCodec.code)}::smallint[])
+                order by due_at limit ${perLane}) d
+             order by d.due_at limit ${limit}) t
+      cross join lateral (select * from muster.node where id = t.node_id limit 1) n`.execute(db);
+  return rows.map(dueTask);
+}
+
+/** Tasks of one cluster and kind that are looked at for one that is due. */
+const lookedAt = 1_000;
+
+/**
+ * Tasks due in these lanes, of each of these clusters and of each kind a few: for when there are so many that the oldest of all may be one
+ * cluster's. What a member is asked from time to time anyway (CHECK, unless a job wants it) is not among them.
+ * @param each of a cluster and kind at most
+ */
+export async function listDueTasksOf(
+  db: Database,
+  clusters: readonly ClusterId[],
+  lanes: readonly number[],
+  inFlight: readonly NodeId[],
+  each: number,
+  without: readonly TaskKind[] = [],
+): Promise<DueTask[]> {
+  const kinds = taskKinds.filter((kind) => kind !== "CHECK" && !without.includes(kind)).map(taskKindCodec.code);
+  const { rows } = await sql<DueRow>`
+    /* task.due-of */
+    select ${dueColumns}
+      from unnest(${clusters}::uuid[]) as c(id)
+     cross join lateral (
+       (select d.* from unnest(${kinds}::smallint[]) as k(kind)
+         cross join lateral (
+           select * from (select *, xmin::text as version from muster.task where cluster_id = c.id and kind = k.kind order by node_id limit ${lookedAt}) looked
+            where lane = any(${lanes}::int[]) and due_at <= (select clock_timestamp()) and node_id <> all(${inFlight}::uuid[]) limit ${each}) d)
+       union all
+       (select *, xmin::text as version from muster.task
+         where cluster_id = c.id and kind = ${taskKindCodes.CHECK} and params is not null
+           and lane = any(${lanes}::int[]) and due_at <= (select clock_timestamp()) and node_id <> all(${inFlight}::uuid[])
+           and kind <> all(${without.map(taskKindCodec.code)}::smallint[])
+         limit ${each})) t
+     cross join lateral (select * from muster.node where id = t.node_id limit 1) n`.execute(db);
+  return rows.map(dueTask);
 }
 
 /**
