@@ -3,7 +3,7 @@ import { createCluster } from "../../src/commands/cluster.ts";
 import { createProfile } from "../../src/commands/profile.ts";
 import { type ClusterStatus, clusterStatusCodec } from "../../src/core/cluster.ts";
 import type { Result } from "../../src/core/errors.ts";
-import { type ActionId, type ClusterId, encodeId } from "../../src/core/ids.ts";
+import { type ActionId, type ClusterId, encodeId, type ProjectId } from "../../src/core/ids.ts";
 import type { JsonObject } from "../../src/core/json.ts";
 import { nodeStatusCodes } from "../../src/core/node.ts";
 import type { Database } from "../../src/store/database.ts";
@@ -24,11 +24,13 @@ export interface WantedCluster {
   readonly type?: string;
   readonly spec?: JsonObject;
   readonly timeoutSeconds?: number;
+  /** Else `default`. */
+  readonly projectId?: ProjectId;
 }
 
 /** Makes a profile (`sim` unless said otherwise) and a cluster of it. */
 export async function simCluster(world: World, wanted: WantedCluster): Promise<{ clusterId: ClusterId; actionId: ActionId; id: string }> {
-  const context = world.context();
+  const context = world.context("OPERATOR", wanted.projectId);
   const { profileId } = must(await createProfile(context, { name: `${wanted.name}-profile`, type: wanted.type ?? "sim", spec: wanted.spec ?? {} }));
   const made = must(
     await createCluster(context, {

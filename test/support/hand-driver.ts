@@ -34,6 +34,8 @@ export interface HandOptions {
   readonly addresses?: readonly NodeAddress[];
   /** Else keyed. */
   readonly idempotency?: Driver["idempotency"];
+  /** Else calls of 100 nodes, 8 at a time. */
+  readonly limits?: Partial<Pick<Driver, "batchSize" | "maxCallsInFlight" | "callsPerSecond" | "burst" | "failuresToPause">>;
 }
 
 export function handDriver(options: HandOptions = {}): Hand {
@@ -88,6 +90,7 @@ export function handDriver(options: HandOptions = {}): Hand {
     hostBound: false,
     batchSize: 100,
     maxCallsInFlight: 8,
+    ...options.limits,
     timeoutMs: () => 60_000,
     specSchema: { type: "object" },
     updatesInPlace: [],
