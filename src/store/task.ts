@@ -190,6 +190,7 @@ export async function listDueTasksOf(
   each: number,
   without: readonly TaskKind[] = [],
 ): Promise<DueTask[]> {
+  // Compared as rows, and in the index's order: else PostgreSQL may look for them among all tasks, by node.
   const kinds = taskKinds.filter((kind) => kind !== "CHECK" && !without.includes(kind)).map(taskKindCodec.code);
   const { rows } = await sql<DueRow>`
     /* task.due-of */
@@ -198,7 +199,10 @@ export async function listDueTasksOf(
      cross join lateral (
        (select d.* from unnest(${kinds}::smallint[]) as k(kind)
          cross join lateral (
-           select * from (select *, xmin::text as version from muster.task where cluster_id = c.id and kind = k.kind order by node_id limit ${lookedAt}) looked
+           select * from (
+             select *, xmin::text as version from muster.task
+              where (cluster_id, kind) >= (c.id, k.kind) and (cluster_id, kind) <= (c.id, k.kind)
+              order by cluster_id, kind, node_id limit ${lookedAt}) looked
             where lane = any(${lanes}::int[]) and due_at <= (select clock_timestamp()) and node_id <> all(${inFlight}::uuid[]) limit ${each}) d)
        union all
        (select *, xmin::text as version from muster.task

@@ -6,9 +6,9 @@ import { sql } from "kysely";
 import { expect } from "vitest";
 import { createLocalToken, ensureConfiguredToken, ensureFirstToken } from "../../src/commands/first-token.ts";
 import { brandId, type ClusterId, type NodeId } from "../../src/core/ids.ts";
-import { hostLanes, lanesPerHost } from "../../src/core/lane.ts";
+import { hostLanes, lanesPerHost, sharedLanes } from "../../src/core/lane.ts";
 import { liveActionsOf } from "../../src/store/action.ts";
-import { listOverdueNodeActions } from "../../src/store/action-write.ts";
+import { listBusyClusters, listOverdueNodeActions } from "../../src/store/action-write.ts";
 import { countJobs } from "../../src/store/cluster-plan.ts";
 import { holdOrphanLanes, listReachedMembers, listSilentHosts } from "../../src/store/host.ts";
 import { purgeKeys } from "../../src/store/idempotency.ts";
@@ -34,7 +34,7 @@ import { lockSpecsAfter, replaceSpecs } from "../../src/store/profile-spec.ts";
 import { findProjectByName } from "../../src/store/project.ts";
 import { askNextChecks, checksLeft, endReadBack } from "../../src/store/read-back.ts";
 import { countWaitingMarkers, readOpenTransactions, readServerFacts, readWorkerFacts } from "../../src/store/server.ts";
-import { postponeTasks, recheckHostMembers } from "../../src/store/task.ts";
+import { listDueTasksOf, postponeTasks, recheckHostMembers } from "../../src/store/task.ts";
 import { findTokenByHash, findTokenByName, getTokensByIds, hashTokenSecret, mintTokenSecret, touchTokens } from "../../src/store/token.ts";
 import { findUsableTokens } from "../../src/store/token-use.ts";
 import { abandonNodes, listTombstones, listUnreachable, removeTombstones } from "../../src/store/tombstone.ts";
@@ -126,6 +126,13 @@ async function tourMembers(tx: Tx, clusterId: ClusterId): Promise<void> {
   await stopProbes(db, ids);
   await lanesOf(db, ids);
   await postponeTasks(db, ids, 1_000);
+  await listDueTasksOf(
+    db,
+    [clusterId, ...(await listBusyClusters(db, null, 64))],
+    Array.from({ length: sharedLanes }, (_, lane) => lane),
+    ids,
+    32,
+  );
   // What loops ask once a second may not come while the workers live.
   await listOverdueNodeActions(db, 20);
   await listProbes(
