@@ -54,7 +54,8 @@ export async function applyPlan(
     if (create > 0) await insertPlannedNodes(quiet, now, newMembers(cluster, firstIndex, create, hosts, store.runtime.entropy));
     if (cluster.deleting && cluster.abandon)
       await abandonNodes(quiet, now, await lockNodes(tx.db, await listUnreachable(tx.db, cluster.id, windowRows)));
-    if (plan.remove > 0) await removeMembers(quiet, now, cluster, Math.min(plan.remove, windowRows));
+    // Who was never begun goes at once: no outcome will have the cluster planned again.
+    const gone = plan.remove > 0 ? await removeMembers(quiet, now, cluster, Math.min(plan.remove, windowRows)) : 0;
     const replaced =
       plan.heal > 0
         ? await heal(quiet, now, cluster, { limit: Math.min(plan.heal, windowRows), certainOnly: plan.healCertainOnly }, store.runtime.entropy)
@@ -66,7 +67,7 @@ export async function applyPlan(
       tx.events.push({ type: "cluster.deleted", ...about(cluster), data: {} });
       await deleteClusterRows(tx.db, cluster.id);
     } else await saveObserved(tx.db, now, cluster.id, cluster.status, plan);
-    return replaced > 0 ? "more" : "done";
+    return replaced > 0 || gone > 0 ? "more" : "done";
   });
 }
 
@@ -102,9 +103,10 @@ function about(cluster: PlannedCluster): { projectId: PlannedCluster["projectId"
   return { projectId: cluster.projectId, clusterId: cluster.id, clusterName: cluster.name };
 }
 
-async function removeMembers(tx: Tx, now: Date, cluster: PlannedCluster, count: number): Promise<void> {
+/** Returns how many are gone already. */
+async function removeMembers(tx: Tx, now: Date, cluster: PlannedCluster, count: number): Promise<number> {
   const victims = await selectVictims(tx.db, cluster.id, count, !cluster.deleting);
-  await wantNodesDeleted(tx, now, await lockNodes(tx.db, victims));
+  return wantNodesDeleted(tx, now, await lockNodes(tx.db, victims));
 }
 
 function tellChanges(tx: Tx, cluster: PlannedCluster, plan: ClusterPlan<ActionId>): void {

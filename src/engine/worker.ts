@@ -85,7 +85,7 @@ export function startWorker(deps: WorkerDeps): Worker {
     lanes,
     specs,
     logger,
-    onPlanned: (clusterId) => executor.look(clusterId),
+    onPlanned: (clusterIds) => executor.look(clusterIds),
     held: () => readBack.held(),
     silenceOf: (profileId) => executor.silenceOf(profileId),
   });

@@ -55,8 +55,9 @@ export async function dropTasks(db: Database, ids: readonly NodeId[]): Promise<v
 /**
  * Wants locked nodes gone: what was never begun goes at once, for the rest a deletion is due.
  * @param actionId the NODE_DELETE action, where one node was named
+ * @returns how many went at once
  */
-export async function wantNodesDeleted(tx: Tx, now: Date, nodes: readonly NodeState[], actionId: ActionId | null = null): Promise<void> {
+export async function wantNodesDeleted(tx: Tx, now: Date, nodes: readonly NodeState[], actionId: ActionId | null = null): Promise<number> {
   const dropped = nodes.filter((node) => nodeTransition(node.status, "dropped") === "GONE");
   const rest = nodes.filter((node) => nodeTransition(node.status, "dropped") === null && nodeTransition(node.status, "deleteWanted") === "DELETING");
   // Whatever else was being done to them is over.
@@ -71,6 +72,7 @@ export async function wantNodesDeleted(tx: Tx, now: Date, nodes: readonly NodeSt
     tx.db,
     rest.map((node) => ({ node, kind: "DELETE", dueAt: dueOf(now, "takingAwayOrMending", rest.length) })),
   );
+  return dropped.length;
 }
 
 /** A task that is due, with all a driver must know of its node but the spec. */

@@ -129,11 +129,13 @@ async function wasCommitted(store: Store, written: Written): Promise<boolean> {
   const deadline = clock.monotonicMs() + readBackMs;
   for (let pauseMs = 10; clock.monotonicMs() < deadline; pauseMs = Math.min(500, pauseMs * 2)) {
     try {
-      // A crash may also have taken back that the id was given: then it lies in the future, of which PostgreSQL refuses to speak.
+      // A crash may also have taken back that the id was given: then it lies in the future, of which PostgreSQL refuses to speak. The newest id
+      // of all lies there, too, until its transaction is over; whoever bears it holds its lock.
       const { rows } = await sql<{ status: string | null }>`
         /* transaction.status */
-        select case when ${written.xid}::xid8 < pg_snapshot_xmax(pg_current_snapshot())
-               then pg_xact_status(${written.xid}::xid8) end as status`.execute(store.db);
+        select case when ${written.xid}::xid8 < pg_snapshot_xmax(pg_current_snapshot()) then pg_xact_status(${written.xid}::xid8)
+                    when exists (select from pg_locks where locktype = 'transactionid' and transactionid = ${written.xid}::xid8::xid and granted)
+                    then 'in progress' end as status`.execute(store.db);
       if (rows[0]?.status !== "in progress") return await areWritten(store.db, written);
     } catch (error) {
       if (!isAbsence(error)) throw error;

@@ -56,6 +56,27 @@ describe("members on the way out", () => {
   });
 });
 
+describe("members that were never begun", () => {
+  test("are taken away, all of them → they go at once, and so the cluster settles, and goes", async () => {
+    const hand = handDriver({ limits: { batchSize: 1, maxCallsInFlight: 1 } });
+    const world = await startWorld({ workers: 1, drivers: [hand.driver] });
+    await simCluster(world, { name: "first", type: "hand", desiredCapacity: 1 });
+    await world.until("its call takes the only place", async () => hand.of("create").length === 1);
+    const { clusterId, id } = await simCluster(world, { name: "waiting", type: "hand", desiredCapacity: 3 });
+    const planned = (count: number): Promise<unknown> =>
+      world.until(`${count} are planned`, async () => (await clusterFacts(world.database.db, clusterId))?.nodes === count);
+    await planned(3);
+    must(await resizeCluster(world.context(), { cluster: { id }, capacity: { exactly: 0 }, strict: true }));
+    await world.until("it has settled", async () => (await clusterFacts(world.database.db, clusterId))?.observedGeneration === 2);
+    must(await resizeCluster(world.context(), { cluster: { id }, capacity: { exactly: 2 }, strict: true }));
+    await planned(2);
+    must(await deleteCluster(world.context(), { cluster: { id }, abandon: false }));
+    await world.until("it is gone", async () => (await clusterFacts(world.database.db, clusterId)) === null);
+    hand.open("create");
+    await world.stop();
+  });
+});
+
 describe("an action on one node", () => {
   test("whose time is over → FAILED with TIMED_OUT; what is under way goes on, and its outcome is heard", async () => {
     const hand = handDriver();

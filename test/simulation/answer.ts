@@ -7,6 +7,17 @@ export function codeOf(error: Error): string {
   return isAbsence(error) ? "absent" : code;
 }
 
+const orders = new Map<string, boolean>();
+
+/** Whether the statement says in which order its rows come. */
+export function isOrdered(text: string): boolean {
+  const known = orders.get(text);
+  if (known !== undefined) return known;
+  const ordered = /\border by\b[^()]*$/i.test(text);
+  orders.set(text, ordered);
+  return ordered;
+}
+
 /** Rows in an order of their own, where the statement asks for none. */
 export function sorted<Row>(rows: readonly Row[]): readonly Row[] {
   if (rows.length < 2) return rows;

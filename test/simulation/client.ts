@@ -3,7 +3,7 @@
  * kept: nothing of it may be lost, changed or done twice.
  */
 import { cancelAction } from "../../src/commands/action.ts";
-import { deleteCluster } from "../../src/commands/cluster.ts";
+import { createCluster, deleteCluster } from "../../src/commands/cluster.ts";
 import { checkCluster, recoverCluster } from "../../src/commands/cluster-job.ts";
 import { resizeCluster, scaleInCluster, scaleOutCluster } from "../../src/commands/cluster-size.ts";
 import type { CommandContext } from "../../src/commands/command.ts";
@@ -15,6 +15,8 @@ import { isAbsence, isConflict, isTimeout } from "../../src/store/failure.ts";
 import type { Dice } from "./dice.ts";
 import type { SimulatedProcess } from "./process.ts";
 import type { Stage } from "./stage.ts";
+
+const mostMembers = 8;
 
 export type Wish = (context: CommandContext, idempotencyKey: string) => Promise<Result<Readonly<Record<string, string>>>>;
 
@@ -97,7 +99,26 @@ export interface Fleet {
   readonly id: string;
   readonly clusterId: string;
   readonly type: string;
+  readonly profileId: string;
   gone: boolean;
+}
+
+/** A cluster, small enough that all of it happens within seconds. */
+export function newCluster(name: string, profileId: string, size: number): Wish {
+  return (c, idempotencyKey) =>
+    createCluster(c, {
+      name,
+      profile: { id: profileId },
+      desiredCapacity: size,
+      minSize: 0,
+      maxSize: mostMembers,
+      timeoutSeconds: 3_600,
+      idempotencyKey,
+    });
+}
+
+export function cancellation(actionId: string): Wish {
+  return (c, idempotencyKey) => cancelAction(c, { id: encodeId("action", brandId("action", actionId)), idempotencyKey });
 }
 
 /** One wish, drawn. */
@@ -110,7 +131,7 @@ export async function drawWish(stage: Stage, dice: Dice, fleet: Fleet): Promise<
   const count = dice.between(1, 3);
   const size = dice.below(7);
   const flag = dice.chance(0.5);
-  const draw = dice.below(24);
+  const draw = dice.below(25);
   if (draw < 5)
     return {
       what: `resize exactly ${size}`,
@@ -134,7 +155,6 @@ export async function drawWish(stage: Stage, dice: Dice, fleet: Fleet): Promise<
       wish: (c, idempotencyKey) => deleteClusterNode(c, { node, reduceDesiredCapacity: flag, abandon: false, idempotencyKey }),
     };
   if (draw < 21) return { what: "create node", wish: (c, idempotencyKey) => createClusterNode(c, { cluster, idempotencyKey }) };
-  if (draw < 23)
-    return { what: "cancel", wish: (c, idempotencyKey) => cancelAction(c, { id: encodeId("action", brandId("action", action)), idempotencyKey }) };
+  if (draw < 23) return { what: "cancel", wish: cancellation(action) };
   return { what: "delete", wish: (c, idempotencyKey) => deleteCluster(c, { cluster, abandon: fleet.type === "blind", idempotencyKey }) };
 }

@@ -3,8 +3,8 @@ import { parseArgs } from "node:util";
 import { startPostgres } from "../support/postgres.ts";
 import { bugs } from "./bugs.ts";
 import { huntAll, huntOne } from "./catalogue.ts";
-import { type Run, runSeed } from "./scenario.ts";
-import { openSimulatedServer } from "./server.ts";
+import { forkRunner, openRunner, type Runner } from "./runner.ts";
+import type { Run } from "./scenario.ts";
 
 const { values } = parseArgs({
   options: {
@@ -28,8 +28,9 @@ if (values.help) {
   --seed 17        this one alone
   --twice          each seed twice: both runs must come to the same hash
   --trace          print every step
+  --jobs 2         so many at a time, each in a process of its own
   --bug NAME       plants a bug and says after how many seeds it is found
-  --catalogue      hunts all of them and writes the table in docs/simulator.md (-- --jobs 2: two at a time)
+  --catalogue      hunts all of them and writes the table in docs/simulator.md
   --server URL     a PostgreSQL to use, as a superuser, DATABASE in the place of the database's name; else one is started`);
 } else if (values.catalogue || values.bug !== undefined) await huntBugs();
 else await simulate();
@@ -50,25 +51,20 @@ async function huntBugs(): Promise<void> {
 async function simulate(): Promise<void> {
   const from = Number(values.seed ?? values.from);
   const seeds = values.seed === undefined ? Number(values.seeds) : 1;
+  const jobs = Math.min(seeds, Number(values.jobs));
   const postgres = values.server === undefined ? await startPostgres({ autovacuum: "off" }) : null;
-  const server = await openSimulatedServer(values.server ?? postgres?.url("DATABASE") ?? "", `simulation_${process.pid}`);
+  const url = values.server ?? postgres?.url("DATABASE") ?? "";
   const startedMs = performance.now();
-  const total = { runs: 0, steps: 0, simulatedMs: 0, faults: new Map<string, number>() };
+  const total: Total = { runs: 0, steps: 0, simulatedMs: 0, faults: new Map<string, number>() };
+  const runners = jobs > 1 ? Array.from({ length: jobs }, () => forkRunner(url)) : [await openRunner(url)];
+  let seed = from;
+  const work = async (runner: Runner): Promise<void> => {
+    while (seed < from + seeds && process.exitCode !== 1) await simulateOne(runner, seed++, total);
+  };
   try {
-    for (let seed = from; seed < from + seeds; seed++) {
-      const run = await runSeed(server, seed, values.trace ? console.log : null);
-      add(total, run);
-      if (values.twice) {
-        const again = await runSeed(server, seed);
-        if (again.hash !== run.hash)
-          fail(seed, [`two runs of one seed differ: ${run.hash} after ${run.steps} steps, ${again.hash} after ${again.steps}`]);
-      }
-      if (run.violations.length > 0) fail(seed, run.violations);
-      if (seeds === 1) console.log(`seed ${seed}: hash ${run.hash}`);
-      if (process.exitCode === 1) break;
-    }
+    await Promise.all(runners.map(work));
   } finally {
-    await server.close();
+    for (const runner of runners) await runner.close();
     await postgres?.stop();
   }
   const seconds = (performance.now() - startedMs) / 1_000;
@@ -77,7 +73,26 @@ async function simulate(): Promise<void> {
   console.log(`faults: ${faults.join(", ") || "none"}`);
 }
 
-function add(total: { runs: number; steps: number; simulatedMs: number; readonly faults: Map<string, number> }, run: Run): void {
+interface Total {
+  runs: number;
+  steps: number;
+  simulatedMs: number;
+  readonly faults: Map<string, number>;
+}
+
+async function simulateOne(runner: Runner, seed: number, total: Total): Promise<void> {
+  const run = await runner.run(seed, values.trace ? console.log : null);
+  add(total, run);
+  if (values.twice) {
+    const again = await runner.run(seed);
+    if (again.hash !== run.hash)
+      fail(seed, [`two runs of one seed differ: ${run.hash} after ${run.steps} steps, ${again.hash} after ${again.steps}`]);
+  }
+  if (run.violations.length > 0) fail(seed, run.violations);
+  if (values.seed !== undefined) console.log(`seed ${seed}: hash ${run.hash}`);
+}
+
+function add(total: Total, run: Run): void {
   total.runs++;
   total.steps += run.steps;
   total.simulatedMs += run.simulatedMs;

@@ -1,6 +1,7 @@
 /** One seed: a small installation, wishes, faults; then peace, in which everything must settle; then the end of it all. */
-import { createCluster, deleteCluster } from "../../src/commands/cluster.ts";
+import { deleteCluster } from "../../src/commands/cluster.ts";
 import { recoverCluster } from "../../src/commands/cluster-job.ts";
+import { resizeCluster } from "../../src/commands/cluster-size.ts";
 import type { CommandContext } from "../../src/commands/command.ts";
 import { deleteClusterNode } from "../../src/commands/node.ts";
 import { createProfile } from "../../src/commands/profile.ts";
@@ -11,7 +12,8 @@ import { startSequencer } from "../../src/engine/sequencer.ts";
 import { startWorker } from "../../src/engine/worker.ts";
 import { type Feed, startFeed } from "../../src/live/feed.ts";
 import { createVault } from "../../src/store/vault.ts";
-import { type ApiProcess, Client, drawWish, type Fleet } from "./client.ts";
+import { inconsistencies } from "../support/consistency.ts";
+import { type ApiProcess, Client, cancellation, drawWish, type Fleet, newCluster } from "./client.ts";
 import { type Dice, dice } from "./dice.ts";
 import { breaches } from "./invariant.ts";
 import { SimulatedProcess } from "./process.ts";
@@ -35,6 +37,8 @@ const vault = createVault([new Uint8Array(32).fill(7)]);
 const patienceMs = 75_000;
 /** Steps after which a seed counts as one that never ends. */
 const mostSteps = 30_000;
+/** Clusters in all, those that are gone included. */
+const mostFleets = 5;
 const kinds: readonly Idempotency[] = ["keyed", "listed", "blind"];
 
 export async function runSeed(server: SimulatedServer, seed: number, print: ((line: string) => void) | null = null): Promise<Run> {
@@ -76,6 +80,7 @@ class Scenario {
   private installation = "";
   private projectId = brandId("project", "");
   private started = 0;
+  private founded = 0;
 
   constructor(stage: Stage) {
     this.stage = stage;
@@ -106,6 +111,7 @@ class Scenario {
     const failing = await this.war();
     await this.settle();
     await this.quiet();
+    await this.change();
     stage.violations.push(...(await stage.outside(breaches({ ...this.witnesses(), failing }))));
     if (stage.violations.length > 0) return;
     await this.end();
@@ -183,21 +189,16 @@ class Scenario {
         createProfile(c, { name: `profile-${i}`, type, spec: {}, idempotencyKey }),
       );
       const id = encodeId("profile", brandId("profile", profile?.["profileId"] ?? "") as ProfileId);
-      const size = own.between(1, 5);
-      const answer = await client.ask("create cluster", (c, idempotencyKey) =>
-        createCluster(c, {
-          name: `fleet-${i}`,
-          profile: { id },
-          desiredCapacity: size,
-          minSize: 0,
-          maxSize: 8,
-          timeoutSeconds: 3_600,
-          idempotencyKey,
-        }),
-      );
-      const clusterId = brandId("cluster", answer?.["clusterId"] ?? "");
-      this.fleets.push({ id: encodeId("cluster", clusterId as ClusterId), clusterId, type, gone: false });
+      await this.foundFleet(client, type, id, own.between(1, 5));
     }
+  }
+
+  private async foundFleet(client: Client, type: string, profileId: string, size: number): Promise<void> {
+    const name = `fleet-${this.founded++}`;
+    const answer = await client.ask(`create ${name}`, newCluster(name, profileId, size));
+    if (answer === null) return;
+    const clusterId = answer["clusterId"] ?? "";
+    this.fleets.push({ id: encodeId("cluster", brandId("cluster", clusterId) as ClusterId), clusterId, type, profileId, gone: false });
   }
 
   /** Wishes and faults; returns whether the provider was bad, too. */
@@ -219,6 +220,7 @@ class Scenario {
       stage.in(own.between(50, 3_000), () => (process.kind === "worker" ? this.startWorker(slot) : this.startApi(slot)));
     };
     const wishing = this.clients.map((client, i) => this.wishUntil(client, own.fork(`wishes ${i}`), endsMs));
+    void this.watchUntil(endsMs, own.fork("looks"));
     while (!pure && stage.nowMs < endsMs) {
       await stage.wait(own.between(100, 1_500));
       this.provider.killOne();
@@ -235,9 +237,26 @@ class Scenario {
     while (this.stage.nowMs < endsMs) {
       await this.stage.wait(own.between(1, 500));
       const fleet = own.pick(this.fleets);
+      if (fleet.gone && this.fleets.length < mostFleets && own.chance(0.7)) {
+        await this.foundFleet(client, fleet.type, fleet.profileId, own.between(0, 3));
+        continue;
+      }
       const { what, wish } = await drawWish(this.stage, own, fleet);
       const answer = await client.ask(`${what} ${fleet.type}`, wish);
-      if (what === "delete" && answer !== null) fleet.gone = true;
+      if (what !== "delete" || answer === null) continue;
+      fleet.gone = true;
+      if (own.chance(0.5)) continue;
+      await this.stage.wait(own.between(0, 100));
+      if ((await client.ask("take deletion back", cancellation(answer["actionId"] ?? ""))) !== null) fleet.gone = false;
+    }
+  }
+
+  /** What holds whenever no transaction is under way holds in the midst of a war, too: what is written together is seen together. */
+  private async watchUntil(endsMs: number, own: Dice): Promise<void> {
+    for (;;) {
+      await this.stage.wait(own.between(200, 1_500));
+      if (this.stage.nowMs >= endsMs) return;
+      this.stage.violations.push(...(await this.stage.outside(inconsistencies(this.stage.server.db))));
     }
   }
 
@@ -316,6 +335,30 @@ class Scenario {
       this.stage.violate(`everything has settled, and drivers were asked for ${this.provider.effects - effects} more effects`);
     else if (this.provider.looks !== looks)
       this.stage.violate(`everything has settled, and drivers were asked ${this.provider.looks - looks} more times`);
+  }
+
+  /** A change of the size costs exactly what it says, when nothing else is going on. */
+  private async change(): Promise<void> {
+    const { stage, own } = this;
+    const [client] = this.clients;
+    const fleets = await stage.look<{ id: string; size: number }>("select id, desired_capacity as size from muster.cluster order by id");
+    if (fleets.length === 0) return;
+    const fleet = own.pick(fleets);
+    const size = own.between(0, 4);
+    const books = (): { made: number; taken: number } => {
+      const made = this.provider.things.filter((thing) => thing.clusterId === fleet.id);
+      return { made: made.length, taken: made.filter((thing) => !thing.alive).length };
+    };
+    const before = books();
+    const cluster = { id: encodeId("cluster", brandId("cluster", fleet.id) as ClusterId) };
+    await client?.ask(`change to ${size}`, (c, idempotencyKey) =>
+      resizeCluster(c, { cluster, capacity: { exactly: size }, strict: false, idempotencyKey }),
+    );
+    await this.until("the change to settle", () => this.unsettled());
+    const after = books();
+    const [made, taken] = [after.made - before.made, after.taken - before.taken];
+    if (made !== Math.max(0, size - fleet.size) || taken !== Math.max(0, fleet.size - size))
+      stage.violate(`from ${fleet.size} to ${size} members, in peace: ${made} were made and ${taken} taken away`);
   }
 
   private async end(): Promise<void> {

@@ -16,7 +16,8 @@ export type Answer =
 /** A connection as the server sees it. */
 export interface Backend {
   readonly pid: number;
-  run(text: string, values: readonly unknown[]): Promise<Answer>;
+  /** @param nowMs what clock_timestamp() is for it, ms since the simulation's zero */
+  run(text: string, values: readonly unknown[], nowMs?: number): Promise<Answer>;
   /** What statements asked of the stage meanwhile: `terminate <pid>`, `notify <channel>`. */
   takeNotices(): string[];
 }
@@ -33,7 +34,6 @@ export interface SimulatedServer {
   cancel(backend: Backend): Promise<void>;
   /** Who keeps whom waiting, of these. */
   blockers(pids: readonly number[]): Promise<Map<number, readonly number[]>>;
-  setClock(microseconds: number): Promise<void>;
   setBirth(microseconds: number): Promise<void>;
   read<Row>(text: string, values?: readonly unknown[]): Promise<readonly Row[]>;
   close(): Promise<void>;
@@ -44,10 +44,9 @@ export const zeroMs = Date.UTC(2026, 0, 1);
 
 const stage = `
   create schema sim;
-  create sequence sim.clock minvalue 0;
   create sequence sim.birth minvalue 0;
-  create function sim.clock_timestamp() returns timestamptz volatile language sql as
-    $$ select timestamptz '2026-01-01 00:00:00+00' + make_interval(secs => (select last_value from sim.clock) / 1e6) $$;
+  create function sim.clock_timestamp() returns timestamptz volatile language plpgsql as
+    $$ begin raise 'the stage says what time it is'; end $$;
   create function sim.pg_postmaster_start_time() returns timestamptz stable language sql as
     $$ select timestamptz '2025-12-31 00:00:00+00' + make_interval(secs => (select last_value from sim.birth) / 1e6) $$;
   create function sim.pg_notify(channel text, payload text) returns void volatile language plpgsql as
@@ -68,7 +67,7 @@ const settings = {
 };
 
 /** Tables are vacuumed after so many scenarios. */
-const vacuumEvery = 40;
+const vacuumEvery = 10;
 
 /** @param superuserUrl with DATABASE in the place of the database's name */
 export async function openSimulatedServer(superuserUrl: string, name: string): Promise<SimulatedServer> {
@@ -115,14 +114,11 @@ export async function openSimulatedServer(superuserUrl: string, name: string): P
       });
       return new Map(rows.map((row) => [row.pid, row.by]));
     },
-    setClock: async (microseconds) => {
-      await controller.query({ name: "clock", text: "select setval('sim.clock', $1)", values: [Math.round(microseconds)] });
-    },
     setBirth: async (microseconds) => {
       await controller.query({ name: "birth", text: "select setval('sim.birth', $1)", values: [Math.round(microseconds)] });
     },
     read: async <Row>(text: string, values: readonly unknown[] = []): Promise<readonly Row[]> => {
-      const result = await controller.query({ name: nameOf(text), text, values: [...values] });
+      const result = await controller.query({ name: preparedOf(text, values.length).name, text, values: [...values] });
       return result.rows;
     },
     close: async () => {
@@ -149,10 +145,12 @@ async function openBackend(url: string, number: number): Promise<PooledBackend> 
   return {
     number,
     pid: rows[0]?.pid ?? 0,
-    run: async (text, values) => {
+    run: async (text, values, nowMs = 0) => {
+      const { name, timed } = preparedOf(text, values.length);
       try {
-        const plain = values.length === 0 && /^\s*(begin|commit|rollback|reset|set|start)\b/i.test(text);
-        const result = await client.query({ ...(plain ? {} : { name: nameOf(text) }), text, values: [...values] });
+        const result = await client.query(
+          timed === null ? { name, text, values: [...values] } : { name, text: timed, values: [...values, timestamp(nowMs)] },
+        );
         return { ok: true, rows: result.rows, rowCount: result.rowCount ?? 0, command: result.command };
       } catch (error) {
         return { ok: false, error: error instanceof Error ? error : new Error(String(error)) };
@@ -163,9 +161,30 @@ async function openBackend(url: string, number: number): Promise<PooledBackend> 
   };
 }
 
-/** Statements are parsed once per connection: planning costs more than running them. */
-function nameOf(text: string): string {
-  return createHash("sha1").update(text).digest("base64").slice(0, 20);
+interface Prepared {
+  /** Statements are parsed once per connection: planning costs more than running them. "": this one is not. */
+  readonly name: string;
+  /** Its text with a last parameter for each clock_timestamp(); null: it does not ask for the time. */
+  readonly timed: string | null;
+}
+
+const prepared = new Map<string, Prepared>();
+
+function preparedOf(text: string, parameters: number): Prepared {
+  const known = prepared.get(text);
+  if (known !== undefined) return known;
+  const plain = parameters === 0 && /^\s*(begin|commit|rollback|reset|set|start)\b/i.test(text);
+  const timed = text.replaceAll("clock_timestamp()", `$${parameters + 1}::timestamptz`);
+  const made = { name: plain ? "" : createHash("sha1").update(text).digest("base64").slice(0, 20), timed: timed === text ? null : timed };
+  prepared.set(text, made);
+  return made;
+}
+
+/** To the microsecond, as PostgreSQL's clock is. */
+function timestamp(nowMs: number): string {
+  const microseconds = Math.round(nowMs * 1_000);
+  const ms = Math.floor(microseconds / 1_000);
+  return `${new Date(zeroMs + ms).toISOString().slice(0, -1)}${String(microseconds % 1_000).padStart(3, "0")}Z`;
 }
 
 /** Nothing on the server ends by real time: time-outs are the controller's. */
@@ -197,7 +216,7 @@ async function prepareReset(controller: pg.Client): Promise<string> {
     if ((rowCount ?? 0) > 0) statements.push(`insert into muster.${name} overriding system value table sim.base_${name}`);
   }
   statements.push(
-    "select setval('muster.batch', 1, false), setval(pg_get_serial_sequence('muster.host', 'number'), 1, false), setval('sim.clock', 0), setval('sim.birth', 0)",
+    "select setval('muster.batch', 1, false), setval(pg_get_serial_sequence('muster.host', 'number'), 1, false), setval('sim.birth', 0)",
   );
   return statements.join(";\n");
 }

@@ -5,7 +5,7 @@
  */
 
 import { setImmediate as turn } from "node:timers/promises";
-import { codeOf, knownAnswer, sorted } from "./answer.ts";
+import { codeOf, isOrdered, knownAnswer, sorted } from "./answer.ts";
 import type { Dice } from "./dice.ts";
 import { cutModes, strike } from "./fault.ts";
 import { checkFences } from "./fence.ts";
@@ -33,6 +33,8 @@ export interface FaultRates {
 /** What a server's time-outs are set to, ms. */
 const lockTimeoutMs = 5_000;
 const idleInTransactionMs = 10_000;
+/** Statements after which a transaction holds its locks no longer. */
+const letsGo: ReadonlySet<string> = new Set(["commit", "rollback"]);
 /** Whoever relies on being woken is wrong, also in peace. */
 const wakesLostInPeace = 0.2;
 /** Statements by which a worker writes what came of its work. */
@@ -54,7 +56,6 @@ export class Stage {
   private agenda: Due[] = [];
   private order = 0;
   private lineNumber = 0;
-  private clockMs = -1;
   private pending = 0;
 
   constructor(server: SimulatedServer, dice: Dice, trace: Trace) {
@@ -234,17 +235,15 @@ export class Stage {
     line.backend ??= await this.server.lease(line.process.name);
     const { backend } = line;
     if (request.name === "commit") await checkFences(this, line);
-    if (this.clockMs !== this.nowMs && /clock_timestamp|start_time/.test(request.text)) {
-      this.clockMs = this.nowMs;
-      await this.server.setClock(this.nowMs * 1_000);
-    }
     request.state = "running";
     line.servedAtMs = this.nowMs;
-    request.settled = backend.run(request.text, request.values).then((answer) => {
-      request.answer = answer.ok && !/\border by\b[^()]*$/i.test(request.text) ? { ...answer, rows: sorted(answer.rows) } : answer;
+    request.settled = backend.run(request.text, request.values, this.nowMs).then((answer) => {
+      request.answer = answer.ok && !isOrdered(request.text) ? { ...answer, rows: sorted(answer.rows) } : answer;
       request.state = "answered";
     });
-    await this.settle();
+    await answeredOrAMoment([line]);
+    // Whoever is in the midst of a transaction lets go of nothing.
+    if (request.answer?.ok !== true || !line.inTransaction || letsGo.has(request.name)) await this.settle();
     this.nowMs += 0.1 + this.dice.below(40) / 100;
     if (request.answer === null) this.trace.note(this.nowMs, line.process.name, `${line.number} ${request.name}`, "blocked");
     else await this.answered(line);

@@ -10,7 +10,7 @@ export function aMoment(): Promise<void> {
 export async function answeredOrAMoment(lines: readonly Line[]): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const moment = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, 4);
+    timer = setTimeout(resolve, 2);
   });
   await Promise.race([moment, Promise.all(lines.map((line) => (line.request?.state === "running" ? line.request.settled : null)))]);
   clearTimeout(timer);

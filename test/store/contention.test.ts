@@ -110,6 +110,22 @@ describe("serialization failure", () => {
   });
 });
 
+test("a COMMIT that the server is still busy with, of the newest transaction of all → its end is waited for", async () => {
+  const { id } = await simCluster(world, { name: "wanted", desiredCapacity: 3 });
+  await stranger.query(`
+    create function public.tarry() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(7); return null; end $$;
+    create constraint trigger tarry after insert on muster.action deferrable initially deferred for each row execute function public.tarry();
+    select pg_advisory_lock(7)`);
+  const asked = resize(id);
+  await someoneWaits();
+  proxy.cut("fin");
+  const looks = (): number => proxy.statements.filter((name) => name === "transaction.status").length;
+  await Promise.race([asked, world.until("it was looked after twice", async () => looks() >= 2)]);
+  await stranger.query("select pg_advisory_unlock(7)");
+  must(await asked);
+  expect(await traces()).toEqual(after);
+});
+
 describe("time-out", () => {
   test.each([
     ["of the lock", undefined, "55P03"],

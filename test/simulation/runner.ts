@@ -1,0 +1,52 @@
+/** Who runs seeds, one by one, each in a database of its own: this process, or for `--jobs` others like it. */
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { type Run, runSeed } from "./scenario.ts";
+import { openSimulatedServer } from "./server.ts";
+
+export interface Runner {
+  run(seed: number, print?: ((line: string) => void) | null): Promise<Run>;
+  close(): Promise<void>;
+}
+
+export async function openRunner(serverUrl: string): Promise<Runner> {
+  const server = await openSimulatedServer(serverUrl, `simulation_${process.pid}`);
+  return { run: (seed, print = null) => runSeed(server, seed, print), close: () => server.close() };
+}
+
+/** A run as it travels between processes. */
+type Message = Omit<Run, "faults"> & { readonly faults: readonly (readonly [string, number])[] };
+
+/** A runner in a process of its own: it prints no steps. */
+export function forkRunner(serverUrl: string): Runner {
+  const child = fork(fileURLToPath(import.meta.url), [serverUrl], { execArgv: ["--import", "tsx"] });
+  const ended = once(child, "exit").then(([code]) => Promise.reject(new Error(`a process that runs seeds ended with ${String(code)}`)));
+  // It is looked at by whoever waits for a run.
+  ended.catch(() => undefined);
+  return {
+    run: async (seed) => {
+      child.send(seed);
+      const [{ faults, ...run }] = (await Promise.race([once(child, "message"), ended])) as [Message];
+      return { ...run, faults: new Map(faults) };
+    },
+    close: async () => {
+      child.send("end");
+      await ended.catch(() => undefined);
+    },
+  };
+}
+
+const [, entry, url] = process.argv;
+if (process.send !== undefined && entry === fileURLToPath(import.meta.url) && url !== undefined) {
+  const runner = await openRunner(url);
+  process.on("message", async (seed: number | "end") => {
+    if (seed === "end") {
+      await runner.close();
+      process.disconnect();
+    } else {
+      const run = await runner.run(seed);
+      process.send?.({ ...run, faults: [...run.faults] } satisfies Message);
+    }
+  });
+}
