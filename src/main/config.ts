@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { type LimitName, type Limits, limitSettings, limitsWith } from "../core/limits.ts";
+import type { DriverLimits } from "../drivers/driver-limits.ts";
 import { Complaint, sentenceOf } from "./complaint.ts";
 import * as read from "./setting.ts";
 
@@ -43,6 +44,8 @@ export interface Config {
   readonly ledgerDays: number;
   readonly logLevel: LogLevel;
   readonly limits: Limits;
+  /** By profile type; in place of the drivers' own. */
+  readonly driverLimits: Readonly<Record<string, DriverLimits>>;
   /** Where the command line's client asks; null: here. */
   readonly clientUrl: string | null;
   readonly clientToken: string | null;
@@ -143,6 +146,11 @@ const own = {
     meaning:
       "Days that events are kept at least, the audit log and what streams resume from; `0`: for ever. The same for all processes of one database.",
   },
+  MUSTER_DRIVER_LIMITS: {
+    fallback: "the drivers' own",
+    meaning:
+      'How much providers are asked, by profile type, as JSON: `{"sim": {"callsPerSecond": 50, "burst": 100}}`. `callsPerSecond` and `burst` hold for all workers together (`process`: for those of one machine), `batchSize` (nodes a call), `maxCallsInFlight` and `failuresToPause` (failing calls of a profile in a row, after which its provider is left alone for a while) for each worker.',
+  },
   MUSTER_URL: { fallback: "`http://$MUSTER_HOST:$MUSTER_PORT`", meaning: "Where `muster watch` finds the API." },
   MUSTER_TOKEN: { fallback: "what `$MUSTER_DATA/admin-token` holds", meaning: "The token of `muster watch`.", secret: true },
   MUSTER_LOG_LEVEL: { fallback: "`info`", meaning: "`debug`, `info`, `warn`, `error` or `silent`." },
@@ -194,6 +202,7 @@ export function readConfig(env: Environment = process.env, cwd: string = process
     ledgerDays: take("MUSTER_LEDGER_DAYS", (given) => read.integer(given, 0, 36_500), 90),
     logLevel: take("MUSTER_LOG_LEVEL", (given) => read.oneOf(given, logLevels), "info"),
     limits: readLimits(env, mistakes),
+    driverLimits: Object.fromEntries(take<ReadonlyMap<string, DriverLimits>>("MUSTER_DRIVER_LIMITS", read.driverLimits, new Map())),
     clientUrl: take<string | null>("MUSTER_URL", read.httpUrl, null),
     clientToken: text("MUSTER_TOKEN"),
     environment: baseEnvironment(env),

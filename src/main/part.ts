@@ -15,7 +15,7 @@ export interface PartSettings {
   readonly name: string;
   readonly config: Pick<
     Config,
-    "host" | "port" | "data" | "corsOrigins" | "hosts" | "graphiql" | "ledgerDays" | "logLevel" | "limits" | "environment"
+    "host" | "port" | "data" | "corsOrigins" | "hosts" | "graphiql" | "ledgerDays" | "logLevel" | "limits" | "driverLimits" | "environment"
   >;
   readonly databaseUrl: string;
   /** For sessions: never through a pooler. */

@@ -1,5 +1,6 @@
 /** How the text of a setting is read. Each answers the value, or `Wrong` with the rest of a sentence that begins with the setting's name. */
 import pg from "pg";
+import { type DriverLimits, parseDriverLimits } from "../drivers/driver-limits.ts";
 import { checkTokenSecret } from "../store/token.ts";
 import { sentenceOf } from "./complaint.ts";
 
@@ -92,6 +93,18 @@ export function names(text: string): readonly string[] | Wrong {
   return bad.length === 0
     ? entries
     : new Wrong(`must be hosts' names without ports, with commas between them; these are not: ${bad.map(shown).join(", ")}`);
+}
+
+export function driverLimits(text: string): ReadonlyMap<string, DriverLimits> | Wrong {
+  let input: unknown;
+  try {
+    input = JSON.parse(text);
+  } catch (error) {
+    return new Wrong(`must be JSON such as {"sim": {"callsPerSecond": 50}} (${sentenceOf(error)})`);
+  }
+  const issues: string[] = [];
+  const limits = parseDriverLimits(input, issues);
+  return issues.length === 0 ? limits : new Wrong(`says what cannot be: ${issues.join("; ")}`);
 }
 
 export function onOff(text: string): boolean | Wrong {

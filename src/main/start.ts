@@ -137,8 +137,8 @@ async function startParts(options: StartOptions, address: () => string, keys: Ke
 
 /** What of the settings a part needs: no secret that it does not. */
 export function partConfig(config: Config): PartSettings["config"] {
-  const { host, port, data, corsOrigins, hosts, graphiql, ledgerDays, logLevel, limits, environment } = config;
-  return { host, port, data, corsOrigins, hosts, graphiql, ledgerDays, logLevel, limits, environment };
+  const { host, port, data, corsOrigins, hosts, graphiql, ledgerDays, logLevel, limits, driverLimits, environment } = config;
+  return { host, port, data, corsOrigins, hosts, graphiql, ledgerDays, logLevel, limits, driverLimits, environment };
 }
 
 /** `on` by itself only where nobody from outside can ask for it, and the database is ours alone. */

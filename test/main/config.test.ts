@@ -35,6 +35,19 @@ describe("settings", () => {
     expect(readConfig({ MUSTER_PORT: "", DATABASE_URL: " " }, "/work").config).toMatchObject({ port: 4000, databaseUrl: null });
   });
 
+  test("limits of drivers → by type; what cannot be is said, all of it", () => {
+    const limits = { sim: { batchSize: 1, maxCallsInFlight: 200, callsPerSecond: 0.5, burst: 3 }, process: { failuresToPause: 5 } };
+    expect(readConfig({ MUSTER_DRIVER_LIMITS: JSON.stringify(limits) }, "/work").config.driverLimits).toEqual(limits);
+    expect(readConfig({}, "/work").config.driverLimits).toEqual({});
+    const said = complaintOf({
+      MUSTER_DRIVER_LIMITS: '{"sim": {"burst": 2, "batchSize": 0, "callsPerSecond": "9", "maxCallsInFlight": 1.5, "speed": 1}, "process": 3}',
+    });
+    for (const what of ["sim.burst", "sim.batchSize", "sim.callsPerSecond", "sim.maxCallsInFlight", "sim.speed", "process must"])
+      expect(said).toContain(what);
+    for (const wrong of ["sim=3", "[]", "null", "3"])
+      expect(complaintOf({ MUSTER_DRIVER_LIMITS: wrong })).toContain('{"sim": {"callsPerSecond": 50}}');
+  });
+
   test("several mistakes → all at once, each by name", () => {
     const said = complaintOf({
       MUSTER_PORT: "99999",
@@ -45,9 +58,10 @@ describe("settings", () => {
       MUSTER_CORS_ORIGINS: "example.org",
       MUSTER_LOG_LEVEL: "loud",
       MUSTER_LIMIT_DEPTH: "1",
+      MUSTER_DRIVER_LIMITS: "sim=3",
     });
     for (const name of [
-      "8 settings",
+      "9 settings",
       "MUSTER_PORT",
       "MUSTER_WORKERS",
       "DATABASE_URL",
@@ -56,6 +70,7 @@ describe("settings", () => {
       "MUSTER_CORS_ORIGINS",
       "MUSTER_LOG_LEVEL",
       "MUSTER_LIMIT_DEPTH",
+      "MUSTER_DRIVER_LIMITS",
     ]) {
       expect(said).toContain(name);
     }
