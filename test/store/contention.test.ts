@@ -3,8 +3,11 @@ import { sql } from "kysely";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { operationalProblem } from "../../src/api/problem.ts";
+import { cancelAction } from "../../src/commands/action.ts";
+import { deleteCluster } from "../../src/commands/cluster.ts";
 import { resizeCluster } from "../../src/commands/cluster-size.ts";
 import type { CommandContext } from "../../src/commands/command.ts";
+import { encodeId } from "../../src/core/ids.ts";
 import { type Database, openDatabase } from "../../src/store/database.ts";
 import { sqlState } from "../../src/store/failure.ts";
 import { transaction } from "../../src/store/transaction.ts";
@@ -109,6 +112,24 @@ describe("serialization failure", () => {
     }
   });
 });
+
+test.each(["wanted", "taken back"])(
+  "a deletion is %s while a planner ends the cluster's action → they go one after the other, in no ring",
+  async (change) => {
+    const { id, clusterId } = await simCluster(world, { name: "wanted", desiredCapacity: 3 });
+    const remove = (): ReturnType<typeof deleteCluster> => deleteCluster(context, { cluster: { id }, abandon: false });
+    const deletion = change === "wanted" ? null : must(await remove());
+    // A planner writes of actions first, of the cluster's state last. Where there is a ring, it is the one to find it.
+    await stranger.query("set deadlock_timeout = '10ms'; begin");
+    await stranger.query("select from muster.action where cluster_id = $1 for update", [clusterId]);
+    const changing = deletion === null ? remove() : cancelAction(context, { id: encodeId("action", deletion.actionId) });
+    await someoneWaits();
+    await stranger.query("update muster.cluster_state set updated_at = updated_at where cluster_id = $1", [clusterId]);
+    await stranger.query("commit");
+    must(await changing);
+    expect(begins()).toBe(deletion === null ? 1 : 2);
+  },
+);
 
 test("a COMMIT that the server is still busy with, of the newest transaction of all → its end is waited for", async () => {
   const { id } = await simCluster(world, { name: "wanted", desiredCapacity: 3 });
