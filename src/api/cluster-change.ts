@@ -63,13 +63,18 @@ defineMutation("createCluster", {
 });
 
 defineMutation("updateCluster", {
-  description: "Changes a cluster's name, metadata, bounds or time-out.",
+  description:
+    "Changes a cluster's name, profile, metadata, bounds or time-out. A new profile is for new members at once; those there are brought over a few at a time, the others work meanwhile.",
   needs: "MEMBER",
   input: builder.inputType("UpdateClusterInput", {
     description: "Absent fields stay as they are.",
     fields: (t) => ({
       cluster: t.field({ type: ObjectByInput, required: true, description: "Which." }),
       name: t.string({ description: nameDescription }),
+      profile: t.field({
+        type: ObjectByInput,
+        description: "What members are made from; of the same type as before. By name: the newest revision. Supersedes earlier wishes for a profile.",
+      }),
       metadata: t.field({ type: "JSONObject", description: "The whole new metadata." }),
       minSize: t.int({ description: "The new lower bound; it must not be above what is wanted." }),
       maxSize: t.int({ description: "The new upper bound; null: none. It must not be below what is wanted." }),

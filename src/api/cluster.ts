@@ -1,7 +1,8 @@
 /** Clusters: the type, how they are found and listed, and one of them live. Changes are `cluster-change.ts`. */
 import type { Condition } from "../core/cluster.ts";
 import { encodeId } from "../core/ids.ts";
-import { type NodeStatus, nodeStatuses, nodeStatusFacts } from "../core/node.ts";
+import { type NodeStatus, nodeStatuses } from "../core/node.ts";
+import { activeIn } from "../core/plan/aggregates.ts";
 import { type ClusterRow, clusterKeyset, listClusters } from "../store/cluster.ts";
 import { type Counts, statusField } from "../store/count.ts";
 import { access } from "./access.ts";
@@ -50,8 +51,8 @@ const NodeCountsRef = builder.objectRef<Counts>("NodeCounts").implement({
   fields: (t) => ({
     total: t.int({ description: "All, also those being made or taken away.", resolve: (counts) => countWhere(counts, () => true) }),
     active: t.int({
-      description: "Those that count as active: ACTIVE, WARNING, UPDATING, and UNKNOWN until more is known.",
-      resolve: (counts) => countWhere(counts, (status) => nodeStatusFacts[status].active),
+      description: "Those that count as active: ACTIVE, WARNING, UPDATING in place, and UNKNOWN until more is known.",
+      resolve: activeIn,
     }),
     creating: t.int({ description: "PLANNED or CREATING.", resolve: (counts) => counts.planned + counts.creating }),
     deleting: t.exposeInt("deleting", { description: "DELETING." }),

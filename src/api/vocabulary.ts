@@ -36,7 +36,7 @@ export const NodeStatusEnum = wordType<NodeStatus>("NodeStatus", "How a member i
   PLANNED: "Wanted; making it has not begun, so nothing can exist out there.",
   CREATING: "Being made.",
   ACTIVE: "There.",
-  UPDATING: "There, and being changed in place.",
+  UPDATING: "Being brought over to another profile: changed in place, or replaced under its own name.",
   RECOVERING: "Being restarted, rebuilt or replaced.",
   SUSPENDED: "Asleep, because somebody asked for it.",
   WARNING: "There, but a side duty failed.",

@@ -16,6 +16,7 @@ import { readTask } from "../store/node-mark.ts";
 import { lockNodes, type NodeState, saveNodes } from "../store/node-write.ts";
 import { dropTasks, wantNodesDeleted } from "../store/task.ts";
 import type { Tx } from "../store/transaction.ts";
+import { tellProfile } from "./cluster-profile.ts";
 import { type CommandContext, mutate } from "./command.ts";
 import type { CancelActionInput } from "./input.ts";
 import { deletingNode } from "./node-action.ts";
@@ -55,7 +56,8 @@ export async function cancelAction(context: CommandContext, input: CancelActionI
           object: { type: "cluster", id: cluster.id },
         });
       }
-    } else if (actionFacets[action.kind] === "SIZE" && cluster !== null) await settleForWhatIsThere(tx, now, cluster, action);
+    } else if (actionFacets[action.kind] === "PROFILE" && cluster !== null) await goBack(tx, now, cluster, action);
+    else if (actionFacets[action.kind] === "SIZE" && cluster !== null) await settleForWhatIsThere(tx, now, cluster, action);
     else if (node !== undefined && node.actionId === id) {
       if (action.kind === "NODE_DELETE" || node.status === "DELETING") return deletingNode(node);
       await letGo(tx, now, node, action, cluster);
@@ -79,6 +81,15 @@ async function settleForWhatIsThere(tx: Tx, now: Date, cluster: ClusterRow, acti
   const generation = cluster.generation + 1;
   await saveWanted(tx.db, now, cluster, { desiredCapacity, generation });
   tellResized(tx, cluster, { desiredCapacity, minSize: cluster.minSize, maxSize: cluster.maxSize }, generation, action.id);
+}
+
+/** Members that were brought over already follow like any others. */
+async function goBack(tx: Tx, now: Date, cluster: ClusterRow, action: ActionRow): Promise<void> {
+  const { formerProfileId: profileId } = cluster;
+  if (profileId === null) return;
+  const generation = cluster.generation + 1;
+  await saveWanted(tx.db, now, cluster, { profileId, formerProfileId: null, profileChangedAt: now, generation });
+  tellProfile(tx, cluster, profileId, generation, action.id);
 }
 
 /** False: it is too late, members have gone or are going. */

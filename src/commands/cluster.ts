@@ -12,6 +12,7 @@ import type { ClusterRow } from "../store/cluster.ts";
 import { findClusterIdByName, insertCluster, saveWanted, setClusterStatus, type WantedPatch } from "../store/cluster-write.ts";
 import { noCounts } from "../store/count.ts";
 import type { SealedProfile } from "../store/profile.ts";
+import { noGoal, profileGoal, refuseOtherType, tellProfile } from "./cluster-profile.ts";
 import { type ClusterAction, type CommandContext, initiatorOf, mutate, reviveClusterAction, type Work } from "./command.ts";
 import type { CreateClusterInput, DeleteClusterInput, UpdateClusterInput } from "./input.ts";
 import { deletingCluster, lockNamedCluster, notNull, shownId } from "./lookup.ts";
@@ -107,10 +108,10 @@ async function accept(
   return { clusterId, actionId };
 }
 
-/** Changes what needs no work of its own; its action succeeds at once. */
+/** Changes a cluster. All but a new profile needs no work: its action succeeds at once. */
 export async function updateCluster(context: CommandContext, input: UpdateClusterInput): Promise<Result<ClusterAction>> {
   const issues: InputIssue[] = [
-    ...notNull({ ...input }, ["name", "metadata", "minSize", "timeoutSeconds"]),
+    ...notNull({ ...input }, ["name", "profile", "metadata", "minSize", "timeoutSeconds"]),
     ...(typeof input.name === "string" ? nameIssues(input.name, ["name"]) : []),
     ...documentIssues(input.metadata ?? {}, ["metadata"], context.limits.metadataBytes),
     ...(typeof input.timeoutSeconds === "number" ? timeoutIssues(input.timeoutSeconds) : []),
@@ -118,10 +119,15 @@ export async function updateCluster(context: CommandContext, input: UpdateCluste
   ];
   return mutate(context, { name: "updateCluster", needs: "MEMBER", input, issues, revive: reviveClusterAction }, async (work) => {
     const { tx } = work;
+    const named = input.profile == null ? null : await lockNamedProfile(work, context, input.profile, "share");
+    if (named !== null && !named.ok) return named;
     const locked = await lockNamedCluster(work, context, input);
     if (!locked.ok) return locked;
     const cluster = locked.value;
-    const { patch, inputs } = patchOf(input);
+    const profile = named === null ? null : named.value;
+    const unfit = profile === null ? null : await refuseOtherType(work, context, cluster, profile);
+    if (unfit !== null) return unfit;
+    const { patch, inputs } = patchOf(input, profile);
     const next = { ...cluster, ...patch };
     const wrong = updatedBoundIssues(cluster, next.minSize, next.maxSize);
     if (wrong.length > 0) return invalidInput(wrong);
@@ -134,14 +140,20 @@ export async function updateCluster(context: CommandContext, input: UpdateCluste
     const changed = Object.keys(inputs).length > 0 && differs(cluster, next);
     const generation = cluster.generation + (changed ? 1 : 0);
     const about = { projectId: cluster.projectId, clusterId: cluster.id, clusterName: cluster.name };
+    const moves = next.profileId !== cluster.profileId;
+    if (changed || profile !== null) {
+      const facet = profile === null ? {} : { profileActionId: actionId };
+      const change = moves ? { formerProfileId: cluster.profileId, profileChangedAt: now } : {};
+      await saveWanted(tx.db, now, cluster, { ...patch, ...facet, ...change, generation });
+    }
     if (changed) {
-      await saveWanted(tx.db, now, cluster, { ...patch, generation });
       tx.events.push({
         type: "cluster.updated",
         ...about,
         actionId,
         data: { name: next.name, minSize: next.minSize, maxSize: next.maxSize, generation },
       });
+      if (moves) tellProfile(tx, cluster, next.profileId, generation, actionId);
       tx.markDue(cluster.id);
     }
     const action = {
@@ -153,15 +165,19 @@ export async function updateCluster(context: CommandContext, input: UpdateCluste
       nodeId: null,
       nodeName: null,
     };
-    await insertActions(tx, now, [{ ...action, generation, inputs, total: 0, counter: null, timeoutAt: null }]);
-    await stepActions(tx, now, [{ id: actionId, event: "succeeded" }]);
+    const counts = profile === null ? noCounts : await countsOf(tx, cluster);
+    const goal = profile === null ? noGoal : await profileGoal(tx, now, next, counts);
+    await insertActions(tx, now, [{ ...action, generation, inputs, ...goal }]);
+    if (profile !== null) await supersedeActions(tx, now, { clusterId: cluster.id, facet: "PROFILE", by: actionId, totals: counts });
+    if (goal.total === 0) await stepActions(tx, now, [{ id: actionId, event: "succeeded" }]);
     return { ok: true, value: { clusterId: cluster.id, actionId } };
   });
 }
 
-function patchOf(input: UpdateClusterInput): { readonly patch: WantedPatch; readonly inputs: Record<string, Json> } {
+function patchOf(input: UpdateClusterInput, profile: SealedProfile | null): { readonly patch: WantedPatch; readonly inputs: Record<string, Json> } {
   const inputs: Record<string, Json> = {};
   if (input.name != null) inputs["name"] = input.name;
+  if (profile !== null) inputs["profile"] = shownId("profile", profile.id);
   if (input.minSize != null) inputs["minSize"] = input.minSize;
   if (input.maxSize !== undefined) inputs["maxSize"] = input.maxSize;
   if (input.timeoutSeconds != null) inputs["timeoutSeconds"] = input.timeoutSeconds;
@@ -169,6 +185,7 @@ function patchOf(input: UpdateClusterInput): { readonly patch: WantedPatch; read
   if (input.metadata != null) inputs["metadata"] = {};
   const patch: WantedPatch = {
     ...(input.name == null ? {} : { name: input.name }),
+    ...(profile === null ? {} : { profileId: profile.id }),
     ...(input.minSize == null ? {} : { minSize: input.minSize }),
     ...(input.maxSize === undefined ? {} : { maxSize: input.maxSize }),
     ...(input.timeoutSeconds == null ? {} : { timeoutSeconds: input.timeoutSeconds }),
@@ -190,6 +207,7 @@ function updatedBoundIssues(cluster: ClusterRow, minSize: number, maxSize: numbe
 function differs(cluster: ClusterRow, next: ClusterRow): boolean {
   return (
     next.name !== cluster.name ||
+    next.profileId !== cluster.profileId ||
     next.minSize !== cluster.minSize ||
     next.maxSize !== cluster.maxSize ||
     next.timeoutSeconds !== cluster.timeoutSeconds ||

@@ -64,6 +64,7 @@ export interface CreateClusterInput extends Keyed {
 export interface UpdateClusterInput extends Guarded {
   readonly cluster: ObjectBy;
   readonly name?: Optional<string>;
+  readonly profile?: Optional<ObjectBy>;
   readonly metadata?: Optional<JsonObject>;
   readonly minSize?: Optional<number>;
   readonly maxSize?: Optional<number>;

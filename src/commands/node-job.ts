@@ -85,5 +85,6 @@ async function lookAt(tx: Tx, now: Date, node: NodeState, actionId: ActionId): P
   }
   await supersedeNodeActions(tx, now, [node], actionId);
   await saveNodes(tx, now, [{ node, patch: { actionId } }]);
-  if (!busy) await setTasks(tx.db, [{ node, kind: "CHECK", dueAt: now }]);
+  // What a reading back knows of the step that was lost, the check must know as well.
+  if (!busy) await setTasks(tx.db, [{ node, kind: "CHECK", dueAt: now, params: task?.kind === "INSPECT" ? task.params : null }]);
 }

@@ -79,6 +79,7 @@ export async function createClusterNode(context: CommandContext, input: CreateCl
       index,
       role: input.role ?? null,
       metadata: input.metadata ?? null,
+      ownProfile: home !== null && profile.value.id !== home.profileId,
       actionId,
     };
     await insertPlannedNodes(tx, now, [node]);

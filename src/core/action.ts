@@ -91,7 +91,7 @@ export const actionKindCodec = codec("action kind", actionKindCodes);
 /** The facet a kind of action wishes about; null: a job, which supersedes nothing and is superseded only by a deletion. */
 export const actionFacets = {
   CLUSTER_CREATE: "SIZE",
-  CLUSTER_UPDATE: null,
+  CLUSTER_UPDATE: "PROFILE",
   CLUSTER_RESIZE: "SIZE",
   CLUSTER_SCALE_OUT: "SIZE",
   CLUSTER_SCALE_IN: "SIZE",
@@ -118,10 +118,10 @@ export const nodeActionTimeoutMs = 3_600_000;
 /** Unfinished actions on one cluster that a pass of the planner, or a wish that replaces them all, reads and ends in one transaction. */
 export const openActionsRead = 1_000;
 /**
- * How many of them a cluster may have before a wish that replaces none is refused. An exact size and a deletion replace others and are
- * always accepted: one of each may come on top.
+ * How many of them a cluster may have before a wish that replaces none is refused. An exact size, a profile and a deletion replace others and
+ * are always accepted: one of each may come on top.
  */
-export const mostOpenActions = openActionsRead - 2;
+export const mostOpenActions = openActionsRead - 3;
 
 export const actionCauses = ["USER", "POLICY", "HEALTH", "SCHEDULE", "RECEIVER"] as const;
 export type ActionCause = (typeof actionCauses)[number];
@@ -130,12 +130,15 @@ export const actionCauseCodes = { USER: 1, POLICY: 2, HEALTH: 3, SCHEDULE: 4, RE
 export const actionCauseCodec = codec("action cause", actionCauseCodes);
 
 /** The cluster's running totals by which an action's progress is counted. Stored: frozen. */
-export const actionCounters = ["CREATED", "DELETED", "RECOVERED", "CHECKED"] as const;
+export const actionCounters = ["CREATED", "DELETED", "RECOVERED", "CHECKED", "UPDATED"] as const;
 export type ActionCounter = (typeof actionCounters)[number];
-export const actionCounterCodec = codec("action counter", { CREATED: 1, DELETED: 2, RECOVERED: 3, CHECKED: 4 } as const satisfies Record<
-  ActionCounter,
-  number
->);
+export const actionCounterCodec = codec("action counter", {
+  CREATED: 1,
+  DELETED: 2,
+  RECOVERED: 3,
+  CHECKED: 4,
+  UPDATED: 5,
+} as const satisfies Record<ActionCounter, number>);
 
 /** An action's goal beside where the cluster's running totals stand. */
 export interface ProgressFacts {

@@ -22,6 +22,7 @@ export const eventTypeNames = [
   "cluster.created",
   "cluster.updated",
   "cluster.resized",
+  "cluster.profile.changed",
   "cluster.deletion.wanted",
   "cluster.deletion.cancelled",
   "cluster.status.changed",
@@ -30,6 +31,7 @@ export const eventTypeNames = [
   "cluster.deleted",
   "node.created",
   "node.updated",
+  "node.profile.changed",
   "node.status.changed",
   "node.health.changed",
   "node.signal.changed",
@@ -140,6 +142,13 @@ export const eventTypes = {
     data: { from: "integer", to: "integer", minSize: "integer", maxSize: "integer?", generation: "integer" },
     describe: (d, who) => `Cluster ${who}: ${text(d, "from")} → ${text(d, "to")} members wanted`,
   },
+  "cluster.profile.changed": {
+    code: 28,
+    level: "INFO",
+    description: "A cluster's members are to be made from another profile; those there are follow.",
+    data: { from: "string", to: "string", generation: "integer" },
+    describe: (d, who) => `Cluster ${who} gets another profile: ${text(d, "from")} → ${text(d, "to")}`,
+  },
   "cluster.deletion.wanted": {
     code: 13,
     level: "INFO",
@@ -189,6 +198,13 @@ export const eventTypes = {
     description: "A node's name, role, metadata or marks changed.",
     data: { name: "string", protected: "boolean", tainted: "boolean" },
     describe: (_d, who) => `Node ${who} was updated`,
+  },
+  "node.profile.changed": {
+    code: 29,
+    level: "DEBUG",
+    description: "A node is made from another profile from now on.",
+    data: { from: "string", to: "string" },
+    describe: (d, who) => `Node ${who} gets another profile: ${text(d, "from")} → ${text(d, "to")}`,
   },
   "node.status.changed": {
     code: 20,

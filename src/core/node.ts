@@ -90,7 +90,7 @@ export const nodeTransitions = {
     updateBegun: "UPDATING",
     deleteWanted: "DELETING",
   },
-  ERROR: { found: "ACTIVE", lost: "UNKNOWN", recoverBegun: "RECOVERING", deleteWanted: "DELETING" },
+  ERROR: { found: "ACTIVE", lost: "UNKNOWN", recoverBegun: "RECOVERING", updateBegun: "UPDATING", deleteWanted: "DELETING" },
   UNKNOWN: { found: "ACTIVE", absent: "PLANNED", vanished: "ERROR", deleteWanted: "DELETING" },
   DELETING: { deleted: "GONE" },
 } as const satisfies Record<NodeStatus, Row>;
@@ -107,7 +107,7 @@ export function nodeSources(event: NodeEvent): readonly NodeStatus[] {
 }
 
 interface NodeStatusFacts {
-  /** Counts towards the cluster's active members. */
+  /** Counts towards the cluster's active members; of UPDATING ones only those that are changed in place. */
   readonly active: boolean;
   /** Something may exist out there under the node's key. */
   readonly there: boolean;

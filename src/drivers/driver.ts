@@ -45,6 +45,12 @@ export interface DriverNode {
   readonly attempt: number;
 }
 
+/** A node that is changed where it stands: its spec is the new one already. */
+export interface ChangedNode extends DriverNode {
+  /** Tells this change from the others of the same life: part of the key. */
+  readonly change: number;
+}
+
 export interface CallContext {
   /** The installation's id: the first part of every key. */
   readonly installation: string;
@@ -143,12 +149,12 @@ export interface Driver {
   readonly burst?: number;
   /** After so many calls of a profile in a row that fail, none of them permanently and each about another member, its provider is left alone for a while; else 10. */
   readonly failuresToPause?: number;
-  /** Longest a create, delete or inspect of one batch may take before its outcome counts as lost, ms. */
+  /** Longest a create, delete, inspect or update of one batch may take before its outcome counts as lost, ms. */
   readonly timeoutMs: (spec: JsonObject) => number;
 
   /** JSON Schema (2020-12); `writeOnly: true` marks secrets. */
   readonly specSchema: JsonObject;
-  /** Dotted paths of the spec that change without replacing the node. */
+  /** Dotted paths of the spec that change without replacing the node, where there is an `update`. */
   readonly updatesInPlace: readonly string[];
   readonly operations: readonly string[];
 
@@ -161,6 +167,11 @@ export interface Driver {
   /** Succeeds when nothing of this epoch (or an older one) is left, also when there never was anything. Closes the epoch. */
   delete(nodes: readonly DriverNode[], context: CallContext): AsyncIterable<Outcome<null>>;
   inspect(nodes: readonly DriverNode[], context: CallContext): AsyncIterable<Outcome<Inspection>>;
+  /**
+   * Has what is there follow its spec, of which only paths of `updatesInPlace` have changed. Absent: members are replaced instead. Repeated under
+   * the same key by keyed drivers only.
+   */
+  update?(nodes: readonly ChangedNode[], context: CallContext): AsyncIterable<Outcome<Made>>;
 
   /** Observations about members of `host` as they come, until the signal is aborted. */
   watch?(context: { readonly hostId: HostId; readonly signal: AbortSignal }): AsyncIterable<readonly Observation[]>;

@@ -1,5 +1,5 @@
 /**
- * One window of a plan, applied in one transaction: new members with their tasks, members that are to go, remedies, the next members of a job,
+ * One window of a plan, applied in one transaction: new members with their tasks, members that are to go, remedies, a roll-out, the next members of a job,
  * ends of actions, what was observed. It holds no cluster row: the plan was made against a generation and a status, and is void when either
  * has changed.
  */
@@ -11,6 +11,7 @@ import type { DueCluster } from "../store/due.ts";
 import type { JobCursor } from "../store/job.ts";
 import { checkLanes } from "../store/lane.ts";
 import { insertPlannedNodes, lockNodes } from "../store/node-write.ts";
+import { holdProfiles } from "../store/profile.ts";
 import { wantNodesDeleted } from "../store/task.ts";
 import { abandonNodes, listUnreachable } from "../store/tombstone.ts";
 import { type Store, type Tx, transaction } from "../store/transaction.ts";
@@ -18,6 +19,8 @@ import { heal } from "./heal.ts";
 import { spreadJob } from "./jobs.ts";
 import type { LaneBook } from "./lane-book.ts";
 import { type Host, newMembers } from "./new-members.ts";
+import { rollOut } from "./roll-out.ts";
+import type { SpecCache } from "./specs.ts";
 
 /** Rows a window may want gone or heal: far below 10,000 rows with their tasks, counts and events. */
 export const windowRows = 2_500;
@@ -33,7 +36,7 @@ export type Applied = "void" | "done" | "more";
 
 /** Applies one window of a plan. */
 export async function applyPlan(
-  deps: { readonly store: Store; readonly lanes: LaneBook },
+  deps: { readonly store: Store; readonly lanes: LaneBook; readonly specs: SpecCache },
   due: DueCluster,
   cluster: PlannedCluster,
   plan: ClusterPlan<ActionId>,
@@ -45,7 +48,10 @@ export async function applyPlan(
   const abandoning = cluster.deleting && cluster.abandon && !plan.forget;
   if (jobs.open.length === 0 && !abandoning && idle(cluster, plan)) return "done";
   const firstIndex = create > 0 ? await takeIndexes(store.db, cluster.id, create) : 0;
+  const rolled = plan.rollOut.idle + plan.rollOut.working > 0;
   return transaction(store, async (tx) => {
+    // What members are made from must be there as long as they are.
+    if ((create > 0 || rolled) && (await holdProfiles(tx.db, [cluster.profileId])).size === 0) return "void";
     await checkLanes(tx.db, new Map([[due.lane, lanes.held.get(due.lane) ?? 0n]]));
     if ((await readGeneration(tx.db, cluster.id, cluster.deleting)) !== cluster.generation) return "void";
     // Its own changes need no further pass: it has planned them.
@@ -56,6 +62,7 @@ export async function applyPlan(
       await abandonNodes(quiet, now, await lockNodes(tx.db, await listUnreachable(tx.db, cluster.id, windowRows)));
     // Who was never begun goes at once: no outcome will have the cluster planned again.
     const gone = plan.remove > 0 ? await removeMembers(quiet, now, cluster, Math.min(plan.remove, windowRows)) : 0;
+    const switched = rolled ? await rollOut(deps.specs, quiet, now, cluster, plan.rollOut) : 0;
     const replaced =
       plan.heal > 0
         ? await heal(quiet, now, cluster, { limit: Math.min(plan.heal, windowRows), certainOnly: plan.healCertainOnly }, store.runtime.entropy)
@@ -67,7 +74,7 @@ export async function applyPlan(
       tx.events.push({ type: "cluster.deleted", ...about(cluster), data: {} });
       await deleteClusterRows(tx.db, cluster.id);
     } else await saveObserved(tx.db, now, cluster.id, cluster.status, plan);
-    return replaced > 0 || gone > 0 ? "more" : "done";
+    return replaced + gone + switched > 0 ? "more" : "done";
   });
 }
 
@@ -88,6 +95,7 @@ function idle(cluster: PlannedCluster, plan: ClusterPlan<ActionId>): boolean {
     plan.create === 0 &&
     plan.remove === 0 &&
     plan.heal === 0 &&
+    plan.rollOut.idle + plan.rollOut.working === 0 &&
     plan.actions.length === 0 &&
     !plan.forget &&
     same &&

@@ -4,7 +4,7 @@ import type { Driver } from "../drivers/driver.ts";
 import type { DueTask } from "../store/task.ts";
 import type { KnownProfile } from "./specs.ts";
 
-export const verbs = ["create", "delete", "inspect"] as const;
+export const verbs = ["create", "delete", "inspect", "update"] as const;
 export type Verb = (typeof verbs)[number];
 
 export interface CallTask {
@@ -26,14 +26,14 @@ const verbsOfKinds = {
   DELETE: "delete",
   CHECK: "inspect",
   INSPECT: "inspect",
-  UPDATE: null,
   OPERATE: null,
-} as const satisfies Record<Exclude<TaskKind, "RECOVER">, Verb | null>;
+} as const satisfies Record<Exclude<TaskKind, "RECOVER" | "UPDATE">, Verb | null>;
 
 /** What a task asks of the driver; null: nothing (its kind is not built yet). */
 export function verbOf(task: Pick<DueTask, "kind" | "params">): Verb | null {
-  if (task.kind !== "RECOVER") return verbsOfKinds[task.kind];
-  return task.params?.["stage"] === "make" ? "create" : "delete";
+  if (task.kind !== "RECOVER" && task.kind !== "UPDATE") return verbsOfKinds[task.kind];
+  const stage = task.params?.["stage"];
+  return stage === "make" ? "create" : stage === "inPlace" ? "update" : "delete";
 }
 
 /**

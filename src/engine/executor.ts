@@ -7,7 +7,7 @@ import type { JsonObject } from "../core/json.ts";
 import { lanesPerHost, sharedLanes } from "../core/lane.ts";
 import { type TaskKind, taskKinds } from "../core/node.ts";
 import type { Logger } from "../core/runtime.ts";
-import type { CallContext, Driver, DriverError, DriverNode, Outcome } from "../drivers/driver.ts";
+import type { CallContext, ChangedNode, Driver, DriverError, DriverNode, Outcome } from "../drivers/driver.ts";
 import { listBusyClusters, stepActions } from "../store/action-write.ts";
 import { checkLanes, LaneLost } from "../store/lane.ts";
 import { lockNodes, saveNodes } from "../store/node-write.ts";
@@ -231,9 +231,12 @@ async function begin(deps: ExecutorDeps, held: ReadonlyMap<number, bigint>, call
       const creates = all.filter(({ task }) => task.kind === "CREATE" && task.status === "PLANNED").map(({ task }) => task.nodeId);
       const nodes = await lockNodes(tx.db, creates);
       const now = await tx.now();
+      // A member that is planned only may have got another profile since it was read: it is read again.
+      const profiles = new Map(nodes.map((node) => [node.id, node.profileId]));
+      const asRead = all.filter(({ task }) => (profiles.get(task.nodeId) ?? task.profileId) === task.profileId);
       const kept = await beginTasks(
         tx,
-        all.map(({ task, profile }) => ({
+        asRead.map(({ task, profile }) => ({
           task,
           epoch: epochs.get(task.lane) ?? 0n,
           deadline: new Date(now.getTime() + profile.timeoutMs + marginMs),
@@ -322,7 +325,7 @@ async function carryOut(
 async function* outcomes(call: Call, context: CallContext): AsyncGenerator<readonly [NodeId, TaskReport]> {
   const { driver, verb } = call;
   // What somebody had begun and nobody finished is made again by a driver that does one key once, and by no other: it is read back.
-  const repeated = call.tasks.filter(({ task }) => verb === "create" && driver.idempotency !== "keyed" && task.begunBy !== 0n);
+  const repeated = call.tasks.filter(({ task }) => (verb === "create" || verb === "update") && driver.idempotency !== "keyed" && task.begunBy !== 0n);
   for (const { task } of repeated) yield [task.nodeId, takenOver];
   // Opened once for the call, not once for each of its members.
   const specs = new Map<KnownProfile, JsonObject>();
@@ -334,7 +337,16 @@ async function* outcomes(call: Call, context: CallContext): AsyncGenerator<reado
       return driverNode(task, spec);
     });
   if (nodes.length === 0) return;
-  if (verb === "create") for await (const o of driver.create(nodes, context)) yield [o.nodeId, reportOf(o, (made) => ({ kind: "made", made }))];
+  if (verb === "update") {
+    if (driver.update === undefined) {
+      for (const { id } of nodes) yield [id, failure("permanent", "NO_UPDATE", `profile type ${driver.type} changes nothing in place`)];
+      return;
+    }
+    const changes = new Map(call.tasks.map(({ task }) => [task.nodeId, Number(task.params?.["change"] ?? 0)]));
+    const changed = nodes.map((node): ChangedNode => ({ ...node, change: changes.get(node.id) ?? 0 }));
+    for await (const o of driver.update(changed, context)) yield [o.nodeId, reportOf(o, (made) => ({ kind: "made", made }))];
+  } else if (verb === "create")
+    for await (const o of driver.create(nodes, context)) yield [o.nodeId, reportOf(o, (made) => ({ kind: "made", made }))];
   else if (verb === "delete") for await (const o of driver.delete(nodes, context)) yield [o.nodeId, reportOf(o, () => ({ kind: "closed" }))];
   else for await (const o of driver.inspect(nodes, context)) yield [o.nodeId, reportOf(o, (inspection) => ({ kind: "inspected", inspection }))];
 }

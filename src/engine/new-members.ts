@@ -39,6 +39,7 @@ export function newMembers(
       name: nodeName(cluster.nodeNameFormat, { cluster: cluster.name, index, random }),
       role: null,
       metadata: null,
+      ownProfile: false,
       actionId: null,
     };
   });

@@ -4,6 +4,7 @@
  */
 import type { ActionId, ClusterId, ProfileId } from "../core/ids.ts";
 import { planCluster, windowSize } from "../core/plan/cluster-plan.ts";
+import { noneOutdated } from "../core/plan/roll-out.ts";
 import type { Logger } from "../core/runtime.ts";
 import { listOpenActions, type OpenAction, progressOf } from "../store/action-write.ts";
 import { countJobs, type PlannedCluster, readPlannedCluster, StalePlan } from "../store/cluster-plan.ts";
@@ -13,6 +14,7 @@ import { isAbsence, isConflict, isTimeout, violatedUnique } from "../store/failu
 import { readJobCursors } from "../store/job.ts";
 import { LaneLost } from "../store/lane.ts";
 import { summarizePatients } from "../store/notable.ts";
+import { summarizeOutdated } from "../store/outdated.ts";
 import { readClock, type Store } from "../store/transaction.ts";
 import { liveHosts } from "../store/worker.ts";
 import { type Applied, applyPlan, windowRows } from "./apply-plan.ts";
@@ -76,7 +78,7 @@ interface Rate {
 }
 
 function nextRate(former: Rate | undefined, counts: Counts, atMs: number): Rate {
-  const finished = counts.created_total + counts.deleted_total;
+  const finished = counts.created_total + counts.deleted_total + counts.updated_total;
   if (former === undefined) return { atMs, finished, perSecond: 0 };
   const seconds = (atMs - former.atMs) / 1_000;
   if (seconds < 0.05) return former;
@@ -98,6 +100,7 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
   const nowMs = now.getTime();
   const open = await listOpenActions(db, id, 1_000);
   const patients = counts.error === 0 ? { waiting: 0, certain: 0, doubtful: 0, nextAt: null } : await summarizePatients(db, id, now);
+  const outdated = cluster.profileChangedAt === null || cluster.deleting ? noneOutdated : await summarizeOutdated(db, cluster);
   const jobs = open.filter(isJob);
   const cursors = await readJobCursors(
     db,
@@ -118,6 +121,7 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
       conditions: cluster.conditions,
       brake: cluster.brake,
       patients: { waiting: patients.waiting, certain: patients.certain, doubtful: patients.doubtful, nextAtMs: patients.nextAt?.getTime() ?? null },
+      outdated,
       openActions: open.map((action) => ({
         ...action,
         ...progressOf(action, counts),
@@ -138,14 +142,16 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
     throw error;
   });
   // The lanes of new tasks may be other workers'.
-  if (plan.create > 0 || plan.remove > 0 || plan.heal > 0 || spreading.length > 0) store.wake.work();
+  const rolled = plan.rollOut.idle + plan.rollOut.working;
+  if (plan.create > 0 || plan.remove > 0 || plan.heal > 0 || rolled > 0 || spreading.length > 0) store.wake.work();
   if (plan.forget && applied !== "void") {
     rates.delete(id);
     return;
   }
   if (rates.size >= ratesKept) rates.clear();
   rates.set(id, rate);
-  const unfinished = plan.create > windowRows || plan.remove > windowRows || plan.heal > windowRows || spreading.length > 0 || applied !== "done";
+  const overfull = [plan.create, plan.remove, plan.heal, rolled].some((steps) => steps > windowRows);
+  const unfinished = overfull || spreading.length > 0 || applied !== "done";
   // What is given up changes nothing that would wake the planner: it looks again.
   const abandoning = cluster.deleting && cluster.abandon;
   const again = abandoning ? new Date(nowMs + 500) : unfinished ? now : plan.lookAgainAtMs === null ? null : new Date(plan.lookAgainAtMs);

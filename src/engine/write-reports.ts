@@ -2,9 +2,11 @@
 import type { NodeId } from "../core/ids.ts";
 import type { ActionStep } from "../store/action-write.ts";
 import { stepActions } from "../store/action-write.ts";
+import type { Database } from "../store/database.ts";
 import { checkLanes } from "../store/lane.ts";
 import { type NodeMemory, noMemory, readMemory, saveCrashes, saveSignals, startProbes, stopProbes } from "../store/node-memory.ts";
 import { deleteNodes, lockNodes, type NodePatch, type NodeState, saveNodes, subject } from "../store/node-write.ts";
+import { holdProfiles } from "../store/profile.ts";
 import { dropTasks, type NewTask, setTasks } from "../store/task.ts";
 import { type Store, type Tx, transaction } from "../store/transaction.ts";
 import type { Report } from "./outbox.ts";
@@ -27,9 +29,12 @@ export async function writeReports(deps: { readonly store: Store; readonly specs
   const { store, specs } = deps;
   return transaction(store, async (tx) => {
     await checkLanes(tx.db, new Map(reports.map((report) => [report.lane, report.epoch])));
-    const nodes = await lockNodes(
+    const nodes = await holdWanted(
       tx.db,
-      reports.map((report) => report.nodeId),
+      await lockNodes(
+        tx.db,
+        reports.map((report) => report.nodeId),
+      ),
     );
     const profiles = await specs.get(
       tx.db,
@@ -51,6 +56,16 @@ export async function writeReports(deps: { readonly store: Store; readonly specs
     await write(tx, now, decided, store);
     return { probed: decided.filter(({ decision, profile }) => decision.probe === "start" && profile?.probe != null).map(({ node }) => node.id) };
   });
+}
+
+/** A profile that a member's next life is to be made from must not go meanwhile; where it has gone, the cluster wants another one by now. */
+async function holdWanted(db: Database, nodes: readonly NodeState[]): Promise<NodeState[]> {
+  const wanted = new Set(
+    nodes.flatMap(({ profileId, wantedProfileId }) => (wantedProfileId === null || wantedProfileId === profileId ? [] : [wantedProfileId])),
+  );
+  const there = await holdProfiles(db, [...wanted]);
+  const gone = (id: NodeState["wantedProfileId"]): boolean => id !== null && wanted.has(id) && !there.has(id);
+  return nodes.map((node) => (gone(node.wantedProfileId) ? { ...node, wantedProfileId: null } : node));
 }
 
 /** Most members have nothing to remember: a plain success of a member that is not probed reads no further row. */
@@ -112,6 +127,7 @@ function changes(node: NodeState, patch: NodePatch): boolean {
     (patch.epoch !== undefined && patch.epoch !== node.epoch) ||
     (patch.physicalId !== undefined && patch.physicalId !== node.physicalId) ||
     (patch.actionId !== undefined && patch.actionId !== node.actionId) ||
+    (patch.profileId !== undefined && patch.profileId !== node.profileId) ||
     patch.startedAt !== undefined ||
     patch.remedy !== undefined
   );

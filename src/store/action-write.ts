@@ -166,6 +166,8 @@ export interface RunningTotals {
   readonly recovered_total: number;
   readonly checked_total: number;
   readonly failed_total: number;
+  readonly updated_total: number;
+  readonly update_failed_total: number;
 }
 
 export interface OpenAction {
@@ -241,13 +243,16 @@ const counterFields = {
   DELETED: "deleted_total",
   RECOVERED: "recovered_total",
   CHECKED: "checked_total",
+  UPDATED: "updated_total",
 } as const satisfies Record<ActionCounter, keyof RunningTotals>;
 
 /** Progress of an unfinished action on a cluster. */
 export function progressOf(action: OpenAction, totals: RunningTotals): { readonly done: number; readonly failed: number } {
   if (action.counter === null) return { done: 0, failed: 0 };
   const reached = totals[counterFields[action.counter]];
-  return actionProgress({ ...action, reached, failedTotal: totals.failed_total });
+  // Members that could not be made are no failures of a roll-out, nor those that could not be brought over of a growth.
+  const failedTotal = action.counter === "UPDATED" ? totals.update_failed_total : totals.failed_total;
+  return actionProgress({ ...action, reached, failedTotal });
 }
 
 /** Ends the actions that nodes carry, where something else is done to the nodes now: `by` whose action, or (null) the cluster's wish. */

@@ -78,8 +78,9 @@ const reached = sql.raw("t.reached, t.failed_total");
 const totals = sql.raw(`
   left join lateral (
     select coalesce(sum(case a.counter when ${actionCounterCodec.code("CREATED")} then c.created_total when ${actionCounterCodec.code("DELETED")} then c.deleted_total
-                                       when ${actionCounterCodec.code("RECOVERED")} then c.recovered_total else c.checked_total end), 0)::float8 as reached,
-           coalesce(sum(c.failed_total), 0)::float8 as failed_total
+                                       when ${actionCounterCodec.code("RECOVERED")} then c.recovered_total when ${actionCounterCodec.code("UPDATED")} then c.updated_total
+                                       else c.checked_total end), 0)::float8 as reached,
+           coalesce(sum(case a.counter when ${actionCounterCodec.code("UPDATED")} then c.update_failed_total else c.failed_total end), 0)::float8 as failed_total
       from muster.cluster_count c where c.cluster_id = a.cluster_id
   ) t on a.finished_at is null and a.counter is not null`);
 
@@ -281,12 +282,12 @@ const chainLimit = 256;
 export async function liveActionsOf(db: Database, projectId: ProjectId, ids: readonly ActionId[]): Promise<Map<ActionId, ActionId>> {
   const { rows } = await sql<{ id: ActionId; next: ActionId | null; facet: ActionId | null }>`
     /* action.live */
-    with recursive chain(id, next, cluster_id, hops) as (
-      select a.id, a.superseded_by, a.cluster_id, 0 from muster.action a where a.id = any(${ids}::uuid[]) and a.project_id = ${projectId}
+    with recursive chain(id, next, cluster_id, kind, hops) as (
+      select a.id, a.superseded_by, a.cluster_id, a.kind, 0 from muster.action a where a.id = any(${ids}::uuid[]) and a.project_id = ${projectId}
       union
-      select a.id, a.superseded_by, a.cluster_id, h.hops + 1 from chain h join muster.action a on a.id = h.next where h.hops < ${chainLimit}
+      select a.id, a.superseded_by, a.cluster_id, a.kind, h.hops + 1 from chain h join muster.action a on a.id = h.next where h.hops < ${chainLimit}
     )
-    select distinct on (h.id) h.id, h.next, coalesce(c.existence_action_id, c.size_action_id) as facet
+    select distinct on (h.id) h.id, h.next, coalesce(c.existence_action_id, case h.kind when ${actionKindCodec.code("CLUSTER_UPDATE")} then c.profile_action_id else c.size_action_id end) as facet
       from chain h left join muster.cluster c on c.id = h.cluster_id and h.hops = ${chainLimit} order by h.id, h.hops desc`.execute(db);
   const known = new Map(rows.map((row) => [row.id, row]));
   const ends = new Map<ActionId, ActionId>();

@@ -11,6 +11,8 @@ export interface PlannedCluster {
   readonly projectId: ProjectId;
   readonly name: string;
   readonly profileId: ProfileId;
+  /** null: it never changed, so nobody is of another one. */
+  readonly profileChangedAt: Date | null;
   readonly desiredCapacity: number;
   readonly minSize: number;
   readonly maxSize: number | null;
@@ -30,6 +32,7 @@ interface Row {
   project_id: ProjectId;
   name: string;
   profile_id: ProfileId;
+  profile_changed_at: Date | null;
   desired_capacity: number;
   min_size: number;
   max_size: number | null;
@@ -48,7 +51,7 @@ interface Row {
 export async function readPlannedCluster(db: Database, id: ClusterId): Promise<PlannedCluster | null> {
   const { rows } = await sql<Row>`
     /* plan.cluster */
-    select c.id, c.project_id, c.name, c.profile_id, c.desired_capacity, c.min_size, c.max_size, c.generation, c.deleting, c.abandon, c.node_name_format,
+    select c.id, c.project_id, c.name, c.profile_id, c.profile_changed_at, c.desired_capacity, c.min_size, c.max_size, c.generation, c.deleting, c.abandon, c.node_name_format,
            s.status, s.status_reason, s.observed_generation, s.conditions, s.brake
       from muster.cluster c join muster.cluster_state s on s.cluster_id = c.id
      where c.id = ${id}`.execute(db);
@@ -59,6 +62,7 @@ export async function readPlannedCluster(db: Database, id: ClusterId): Promise<P
     projectId: row.project_id,
     name: row.name,
     profileId: row.profile_id,
+    profileChangedAt: row.profile_changed_at,
     desiredCapacity: row.desired_capacity,
     minSize: row.min_size,
     maxSize: row.max_size,

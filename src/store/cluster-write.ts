@@ -67,6 +67,10 @@ export interface WantedPatch {
   readonly abandon?: boolean;
   readonly sizeActionId?: ActionId;
   readonly existenceActionId?: ActionId | null;
+  readonly profileId?: ProfileId;
+  readonly profileActionId?: ActionId;
+  readonly formerProfileId?: ProfileId | null;
+  readonly profileChangedAt?: Date;
 }
 
 /** Saves a locked cluster's wanted columns. */
@@ -78,7 +82,8 @@ export async function saveWanted(db: Database, now: Date, cluster: ClusterRow, p
        set name = ${next.name}, metadata = ${JSON.stringify(next.metadata)}::jsonb, timeout_seconds = ${next.timeoutSeconds},
            desired_capacity = ${next.desiredCapacity}, min_size = ${next.minSize}, max_size = ${next.maxSize}, generation = ${next.generation},
            deleting = ${next.deleting}, abandon = ${next.abandon}, size_action_id = ${next.sizeActionId}, existence_action_id = ${next.existenceActionId},
-           updated_at = ${now}::timestamptz
+           profile_id = ${next.profileId}, profile_action_id = ${next.profileActionId}, former_profile_id = ${next.formerProfileId},
+           profile_changed_at = ${next.profileChangedAt}::timestamptz, updated_at = ${now}::timestamptz
      where id = ${cluster.id}`.execute(db);
 }
 

@@ -34,6 +34,11 @@ export interface ClusterRow {
   readonly metadata: JsonObject;
   readonly sizeActionId: ActionId | null;
   readonly existenceActionId: ActionId | null;
+  readonly profileActionId: ActionId | null;
+  /** The profile before the last change of it: what cancelling the roll-out brings back. */
+  readonly formerProfileId: ProfileId | null;
+  /** null: it never changed. */
+  readonly profileChangedAt: Date | null;
   readonly status: ClusterStatus;
   readonly statusReason: string | null;
   readonly observedGeneration: number;
@@ -59,6 +64,9 @@ interface Stored {
   readonly metadata: JsonObject;
   readonly size_action_id: ActionId | null;
   readonly existence_action_id: ActionId | null;
+  readonly profile_action_id: ActionId | null;
+  readonly former_profile_id: ProfileId | null;
+  readonly profile_changed_at: Date | null;
   readonly status: number;
   readonly status_reason: string | null;
   readonly observed_generation: number;
@@ -73,7 +81,8 @@ const updatedColumn = sql.raw("greatest(c.updated_at, s.updated_at)");
 
 /** Of `muster.cluster c` joined with `muster.cluster_state s`. */
 export const clusterColumns = sql`c.id, c.project_id, c.name, c.profile_id, c.desired_capacity, c.min_size, c.max_size, c.generation, c.deleting, c.abandon,
-  c.node_name_format, c.timeout_seconds, c.metadata, c.size_action_id, c.existence_action_id, ${statusColumn} as status, s.status_reason,
+  c.node_name_format, c.timeout_seconds, c.metadata, c.size_action_id, c.existence_action_id,
+  c.profile_action_id, c.former_profile_id, c.profile_changed_at, ${statusColumn} as status, s.status_reason,
   s.observed_generation, s.conditions, c.created_at, ${updatedColumn} as updated_at`;
 
 export type StoredCluster = Stored;
@@ -95,6 +104,9 @@ export function toCluster(row: Stored): ClusterRow {
     metadata: row.metadata,
     sizeActionId: row.size_action_id,
     existenceActionId: row.existence_action_id,
+    profileActionId: row.profile_action_id,
+    formerProfileId: row.former_profile_id,
+    profileChangedAt: row.profile_changed_at,
     status: clusterStatusCodec.name(row.status),
     statusReason: row.status_reason,
     observedGeneration: row.observed_generation,

@@ -22,6 +22,9 @@ export const countFields = [
   "recovered_total",
   "checked_total",
   "failed_total",
+  "replacing",
+  "updated_total",
+  "update_failed_total",
 ] as const;
 export type CountField = (typeof countFields)[number];
 
@@ -104,4 +107,7 @@ export const noCounts: Counts = {
   recovered_total: 0,
   checked_total: 0,
   failed_total: 0,
+  replacing: 0,
+  updated_total: 0,
+  update_failed_total: 0,
 };

@@ -24,10 +24,13 @@ export async function saveMarks(db: Database, now: Date, id: NodeId, marks: Node
 }
 
 /** The task of a locked node, if it has one. */
-export async function readTask(db: Database, id: NodeId): Promise<{ readonly kind: TaskKind; readonly begun: boolean } | null> {
-  const { rows } = await sql<{ kind: number; begun: boolean }>`
+export async function readTask(
+  db: Database,
+  id: NodeId,
+): Promise<{ readonly kind: TaskKind; readonly begun: boolean; readonly params: JsonObject | null } | null> {
+  const { rows } = await sql<{ kind: number; begun: boolean; params: JsonObject | null }>`
     /* task.read */
-    select kind, begun_by <> 0 as begun from muster.task where node_id = ${id}`.execute(db);
+    select kind, begun_by <> 0 as begun, params from muster.task where node_id = ${id}`.execute(db);
   const [row] = rows;
-  return row === undefined ? null : { kind: taskKindCodec.name(row.kind), begun: row.begun };
+  return row === undefined ? null : { kind: taskKindCodec.name(row.kind), begun: row.begun, params: row.params };
 }

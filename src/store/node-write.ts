@@ -35,6 +35,10 @@ export interface NodeState {
   readonly placement: Json;
   readonly actionId: ActionId | null;
   readonly startedAt: Date | null;
+  /** UPDATING by being closed and made anew, so that it does not work meanwhile. */
+  readonly replacing: boolean;
+  /** What its next life is to be made from: its cluster's profile as it is now; null: it keeps its own. */
+  readonly wantedProfileId: ProfileId | null;
 }
 
 /** What a node becomes; what is absent stays. */
@@ -51,6 +55,9 @@ export interface NodePatch {
   readonly placement?: Json;
   readonly actionId?: ActionId | null;
   readonly startedAt?: Date | null;
+  readonly profileId?: ProfileId;
+  /** Beside the status UPDATING; any other ends it. */
+  readonly replacing?: boolean;
   /** When the ladder may act, for nodes that become ERROR. */
   readonly remedy?: Remedy;
   /** The observer's time, ms since 1970, where the change was observed rather than decided. */
@@ -69,6 +76,8 @@ export interface PlannedNode {
   readonly name: string;
   readonly role: string | null;
   readonly metadata: JsonObject | null;
+  /** It was asked for with a profile of its own, which it keeps whatever its cluster's becomes. */
+  readonly ownProfile: boolean;
   /** The NODE_CREATE action this node was asked for by, if by name. */
   readonly actionId: ActionId | null;
 }
@@ -89,13 +98,14 @@ export async function insertPlannedNodes(tx: Tx, now: Date, nodes: readonly Plan
     column("role", "text", (n) => n.role),
     column("metadata", "jsonb", (n) => (n.metadata === null ? null : JSON.stringify(n.metadata))),
     column("action_id", "uuid", (n) => n.actionId),
+    column("own_profile", "boolean", (n) => n.ownProfile),
   ]);
   await sql`
     /* node.plan */
     with planned as (
-      insert into muster.node (id, project_id, cluster_id, profile_id, lane, host_id, index, name, role, metadata, action_id, status, health, created_at, updated_at)
+      insert into muster.node (id, project_id, cluster_id, profile_id, lane, host_id, index, name, role, metadata, action_id, own_profile, status, health, created_at, updated_at)
       select d.id, ${rows.at("project_id")}, ${rows.at("cluster_id")}, ${rows.at("profile_id")}, ${rows.at("lane")}, ${rows.at("host_id")},
-             ${rows.at("index")}, ${rows.at("name")}, ${rows.at("role")}, ${rows.at("metadata")}, ${rows.at("action_id")},
+             ${rows.at("index")}, ${rows.at("name")}, ${rows.at("role")}, ${rows.at("metadata")}, ${rows.at("action_id")}, ${rows.at("own_profile")},
              ${nodeStatusCodec.code("PLANNED")}, ${healthStatusCodec.code("UNKNOWN")}, ${now}::timestamptz, ${now}::timestamptz
         from ${rows.source} as d(${rows.names})
       returning id, project_id, cluster_id, lane)
@@ -135,6 +145,8 @@ interface Row {
   placement: Json;
   action_id: ActionId | null;
   started_at: Date | null;
+  replacing: boolean;
+  wanted_profile_id: ProfileId | null;
 }
 
 /** Locks nodes in id order and reads them. Those that are gone are left out. */
@@ -142,9 +154,12 @@ export async function lockNodes(db: Database, ids: readonly NodeId[]): Promise<N
   if (ids.length === 0) return [];
   const { rows } = await sql<Row>`
     /* node.lock */
-    select n.id, n.project_id, n.cluster_id, (select c.name from muster.cluster c where c.id = n.cluster_id) as cluster_name, n.profile_id, n.lane, n.host_id, n.index, n.name, n.status, n.status_reason,
-           n.health, n.epoch, n.physical_id, n.addresses, n.placement, n.action_id, n.started_at
+    select n.id, n.project_id, n.cluster_id, c.name as cluster_name, n.profile_id, n.lane, n.host_id, n.index, n.name, n.status, n.status_reason,
+           n.health, n.epoch, n.physical_id, n.addresses, n.placement, n.action_id, n.started_at, n.replacing,
+           case when not n.own_profile then c.profile_id end as wanted_profile_id
       from muster.node n
+      -- With its limit it is asked of each node by itself; without, all clusters there are may be read.
+      left join lateral (select name, profile_id from muster.cluster where id = n.cluster_id limit 1) c on true
      where n.id = any(${[...ids].sort()}::uuid[])
      order by n.id
        for no key update of n`.execute(db);
@@ -167,13 +182,15 @@ export async function lockNodes(db: Database, ids: readonly NodeId[]): Promise<N
     placement: row.placement,
     actionId: row.action_id,
     startedAt: row.started_at,
+    replacing: row.replacing,
+    wantedProfileId: row.wanted_profile_id,
   }));
 }
 
 /** Saves what locked nodes become, with counts, notable rows and events. Statuses were decided by `core/node.ts`. */
 export async function saveNodes(tx: Tx, now: Date, changes: readonly { readonly node: NodeState; readonly patch: NodePatch }[]): Promise<void> {
   if (changes.length === 0) return;
-  const after = changes.map(({ node, patch }) => ({ ...node, ...withoutUndefined(patch) }));
+  const after = changes.map(({ node, patch }) => ({ ...node, ...withoutUndefined(patch), replacing: isReplacing(node, patch) }));
   const column = (name: string, type: string, pick: (node: NodeState) => unknown): Column => ({ name, type, values: after.map(pick) });
   const json = (value: Json): string | null => (value === null ? null : JSON.stringify(value));
   const ids = after.map((node) => node.id);
@@ -188,13 +205,16 @@ export async function saveNodes(tx: Tx, now: Date, changes: readonly { readonly 
     column("placement", "jsonb", (n) => json(n.placement)),
     column("action_id", "uuid", (n) => n.actionId),
     column("started_at", "timestamptz", (n) => n.startedAt?.toISOString() ?? null),
+    column("profile_id", "uuid", (n) => n.profileId),
+    column("replacing", "boolean", (n) => n.replacing),
   ]);
   await sql`
     /* node.save */
     update muster.node n
        set status = ${rows.at("status")}, status_reason = ${rows.at("status_reason")}, health = ${rows.at("health")}, epoch = ${rows.at("epoch")},
            physical_id = ${rows.at("physical_id")}, addresses = ${rows.at("addresses")}, placement = ${rows.at("placement")},
-           action_id = ${rows.at("action_id")}, started_at = ${rows.at("started_at")}, updated_at = ${now}::timestamptz
+           action_id = ${rows.at("action_id")}, started_at = ${rows.at("started_at")}, profile_id = ${rows.at("profile_id")},
+           replacing = ${rows.at("replacing")}, updated_at = ${now}::timestamptz
       from ${rows.source} as d(${rows.names})
      where n.id = d.id and n.id = any(${ids}::uuid[])`.execute(tx.db);
   for (const { node, patch } of changes) tell(tx, node, patch);
@@ -217,6 +237,7 @@ export async function deleteNodes(tx: Tx, nodes: readonly NodeState[]): Promise<
   for (const node of nodes) {
     if (node.clusterId !== null) {
       tx.count(node.clusterId, statusField[node.status], -1);
+      if (node.replacing) tx.count(node.clusterId, "replacing", -1);
       countHealth(tx, node.clusterId, node, -1);
       tx.count(node.clusterId, "deleted_total", 1);
       tx.markDue(node.clusterId);
@@ -244,6 +265,11 @@ export function subject(node: NodeState): {
   };
 }
 
+/** It ends with the status: whatever else a node becomes, it is not being replaced any more. */
+function isReplacing(node: NodeState, patch: NodePatch): boolean {
+  return (patch.status ?? node.status) === "UPDATING" && (patch.replacing ?? node.replacing);
+}
+
 /** Who is on the way out is counted neither as healthy nor as unhealthy. */
 function countHealth(tx: Tx, clusterId: ClusterId, { status, health }: Pick<NodeState, "status" | "health">, delta: number): void {
   if (status === "DELETING") return;
@@ -256,6 +282,14 @@ function tell(tx: Tx, node: NodeState, patch: NodePatch): void {
   if (node.clusterId !== null) {
     countHealth(tx, node.clusterId, node, -1);
     countHealth(tx, node.clusterId, { status: patch.status ?? node.status, health: patch.health ?? node.health }, 1);
+    tx.count(node.clusterId, "replacing", Number(isReplacing(node, patch)) - Number(node.replacing));
+  }
+  if (patch.profileId !== undefined && patch.profileId !== node.profileId) {
+    tx.events.push({
+      type: "node.profile.changed",
+      ...common,
+      data: { from: encodeId("profile", node.profileId), to: encodeId("profile", patch.profileId) },
+    });
   }
   if (patch.health !== undefined && patch.health !== node.health) {
     if (node.clusterId !== null) tx.markDue(node.clusterId);

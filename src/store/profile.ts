@@ -171,7 +171,18 @@ export async function setProfileMetadata(db: Database, id: ProfileId, metadata: 
     update muster.profile set metadata = ${JSON.stringify(metadata)}::jsonb, updated_at = ${now} where id = ${id}`.execute(db);
 }
 
-/** Who still uses a profile revision: a cluster, a node, or a forgotten member that may come back; null: nobody. */
+/**
+ * Keeps profiles from being deleted until the transaction ends, for members that are to be made from them. Returns those that are still there.
+ * Whoever deletes one waits for nobody else while it holds the row, so this may be asked for at any point of a transaction.
+ */
+export async function holdProfiles(db: Database, ids: readonly ProfileId[]): Promise<Set<ProfileId>> {
+  if (ids.length === 0) return new Set();
+  const { rows } = await sql<{ id: ProfileId }>`
+    /* profile.hold */ select id from muster.profile where id = any(${[...ids].sort()}::uuid[]) order by id for key share`.execute(db);
+  return new Set(rows.map((row) => row.id));
+}
+
+/** Who still uses a profile revision: a cluster (also one that would go back to it, were its roll-out cancelled), a node, or a forgotten member that may come back; null: nobody. */
 export async function findProfileUser(
   db: Database,
   id: ProfileId,
@@ -179,6 +190,8 @@ export async function findProfileUser(
   const { rows } = await sql<{ type: "cluster" | "node" | "tombstone"; id: string }>`
     /* profile.user */
     (select 'cluster' as type, id from muster.cluster where profile_id = ${id} limit 1)
+    union all (select 'cluster', c.id from muster.cluster c join muster.action a on a.id = c.profile_action_id
+                where c.former_profile_id = ${id} and a.finished_at is null limit 1)
     union all (select 'node', id from muster.node where profile_id = ${id} limit 1)
     union all (select 'tombstone', node_id from muster.tombstone where profile_id = ${id} limit 1)`.execute(db);
   return rows[0] ?? null;

@@ -26,12 +26,12 @@ export async function readBackState(db: Database): Promise<ReadBackState> {
 const readBackParams = JSON.stringify({ for: "read back" });
 
 /**
- * Asks for a check of the next `limit` members that may be out there. Their tasks become checks; what was being made or taken away keeps
+ * Asks for a check of the next `limit` members that may be out there. Their tasks become checks; what was being made, changed or taken away keeps
  * its task, which waits for the end of the reading.
  * @returns how many were reached; fewer than `limit`: that was the last of them
  */
 export async function askNextChecks(db: Database, after: NodeId | null, limit: number): Promise<number> {
-  const running = [nodeStatusCodes.ACTIVE, nodeStatusCodes.WARNING, nodeStatusCodes.UPDATING, nodeStatusCodes.SUSPENDED, nodeStatusCodes.UNKNOWN];
+  const running = [nodeStatusCodes.ACTIVE, nodeStatusCodes.WARNING, nodeStatusCodes.SUSPENDED, nodeStatusCodes.UNKNOWN];
   const { rows } = await sql<{ reached: bigint }>`
     /* readback.ask */
     with next as (

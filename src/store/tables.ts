@@ -72,6 +72,9 @@ export interface Tables {
     metadata: JsonColumn<JsonObject>;
     size_action_id: ActionId | null;
     existence_action_id: ActionId | null;
+    profile_action_id: ActionId | null;
+    former_profile_id: ProfileId | null;
+    profile_changed_at: NullableStamp;
     created_at: Stamp;
     updated_at: Stamp;
   };
@@ -107,6 +110,9 @@ export interface Tables {
     recovered_total: Generated<bigint>;
     checked_total: Generated<bigint>;
     failed_total: Generated<bigint>;
+    replacing: Generated<number>;
+    updated_total: Generated<bigint>;
+    update_failed_total: Generated<bigint>;
   };
   "muster.node": {
     id: NodeId;
@@ -132,6 +138,8 @@ export interface Tables {
     created_at: Stamp;
     updated_at: Stamp;
     started_at: NullableStamp;
+    replacing: Generated<boolean>;
+    own_profile: Generated<boolean>;
   };
   "muster.task": {
     node_id: NodeId;

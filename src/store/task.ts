@@ -271,7 +271,7 @@ export async function redoBegunTasks(db: Database, lanes: readonly number[]): Pr
 export async function recheckHostMembers(db: Database, lanes: readonly number[]): Promise<void> {
   const ofHost = lanes.filter((lane) => lane >= sharedLanes);
   if (ofHost.length === 0) return;
-  const running = [nodeStatusCodes.ACTIVE, nodeStatusCodes.WARNING, nodeStatusCodes.UNKNOWN, nodeStatusCodes.UPDATING];
+  const running = [nodeStatusCodes.ACTIVE, nodeStatusCodes.WARNING, nodeStatusCodes.UNKNOWN];
   await sql`
     /* task.recheck */
     insert into muster.task (node_id, project_id, cluster_id, lane, kind, due_at)

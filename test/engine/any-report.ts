@@ -30,6 +30,8 @@ export const plainNode: NodeState = {
   placement: null,
   actionId: brandId("action", uuid(5)),
   startedAt: new Date("2025-12-31T00:00:00Z"),
+  replacing: false,
+  wantedProfileId: brandId("profile", uuid(4)),
 };
 export const blank: Memory = { signals: {}, crashes: null, certain: true };
 export const plainGround: Ground = { now, fraction: 0.5, probe: null, keyed: true, settleMs: 0, fromHost: false };

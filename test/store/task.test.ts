@@ -32,6 +32,7 @@ describe("tasks that are due", () => {
         hostId: null,
         role: null,
         metadata: null,
+        ownProfile: false,
         actionId: null,
       };
       await insertPlannedNodes(

@@ -22,10 +22,12 @@ async function counts(db: Database): Promise<string[]> {
     with counted as (select cluster_id, to_jsonb(n) - 'cluster_id' as counts from (
            select cluster_id, ${statuses},
                   count(*) filter (where health = ${healthStatusCodes.HEALTHY}::smallint and status <> ${nodeStatusCodes.DELETING}::smallint) as healthy,
-                  count(*) filter (where health = ${healthStatusCodes.UNHEALTHY}::smallint and status <> ${nodeStatusCodes.DELETING}::smallint) as unhealthy
+                  count(*) filter (where health = ${healthStatusCodes.UNHEALTHY}::smallint and status <> ${nodeStatusCodes.DELETING}::smallint) as unhealthy,
+                  count(*) filter (where replacing) as replacing
              from muster.node where cluster_id is not null group by cluster_id) n),
          kept as (select cluster_id, to_jsonb(k) - 'cluster_id' as counts from (
-           select cluster_id, ${sums}, coalesce(sum(healthy), 0) as healthy, coalesce(sum(unhealthy), 0) as unhealthy
+           select cluster_id, ${sums}, coalesce(sum(healthy), 0) as healthy, coalesce(sum(unhealthy), 0) as unhealthy,
+                  coalesce(sum(replacing), 0) as replacing
              from muster.cluster_count group by cluster_id) k)
     select coalesce(k.cluster_id, c.cluster_id) as cluster_id, k.counts as kept, c.counts as counted
       from kept k full join counted c on c.cluster_id = k.cluster_id

@@ -7,6 +7,7 @@ import { actionStatusCodec } from "../../src/core/action.ts";
 import { clusterStatusCodec } from "../../src/core/cluster.ts";
 import { type EventTypeName, eventTypeName } from "../../src/core/event.ts";
 import { healthStatusCodec } from "../../src/core/health.ts";
+import { encodeId } from "../../src/core/ids.ts";
 import type { JsonObject } from "../../src/core/json.ts";
 import { nodeStatusCodec } from "../../src/core/node.ts";
 import type { Database } from "../../src/store/database.ts";
@@ -103,6 +104,7 @@ const fold: Readonly<Record<EventTypeName, Folder>> = {
       desiredCapacity: text(event.data["desiredCapacity"]),
       minSize: text(event.data["minSize"]),
       maxSize: text(event.data["maxSize"]),
+      profileId: text(event.data["profileId"]),
       generation: text(event.data["generation"]),
       settled: 0,
       deleting: false,
@@ -110,6 +112,10 @@ const fold: Readonly<Record<EventTypeName, Folder>> = {
   },
   "cluster.updated": copy("clusters", "name", "minSize", "maxSize", "generation"),
   "cluster.resized": copy("clusters", "desiredCapacity", "minSize", "maxSize", "generation"),
+  "cluster.profile.changed": (state, event) => {
+    step("cluster", "profileId")(state, event);
+    copy("clusters", "generation")(state, event);
+  },
   "cluster.deletion.wanted": (state, event) => {
     copy("clusters", "generation")(state, event);
     const row = state.clusters.get(event.clusterId ?? "");
@@ -131,13 +137,20 @@ const fold: Readonly<Record<EventTypeName, Folder>> = {
   },
   "node.created": (state, event) => {
     if (state.nodes.has(event.nodeId ?? "")) state.breaches.push(`node ${event.nodeId}: created twice`);
-    state.nodes.set(event.nodeId ?? "", { name: event.nodeName, clusterId: event.clusterId, status: "PLANNED", health: "UNKNOWN" });
+    state.nodes.set(event.nodeId ?? "", {
+      name: event.nodeName,
+      clusterId: event.clusterId,
+      status: "PLANNED",
+      health: "UNKNOWN",
+      profileId: text(event.data["profileId"]),
+    });
   },
   "node.updated": (state, event) => {
     const row = state.nodes.get(event.nodeId ?? "");
     if (row === undefined) state.breaches.push(`node ${event.nodeId}: updated, but the ledger knows none`);
     else row["name"] = text(event.data["name"]);
   },
+  "node.profile.changed": step("node", "profileId"),
   "node.status.changed": step("node", "status"),
   "node.health.changed": step("node", "health"),
   "node.signal.changed": nothing,
@@ -176,9 +189,20 @@ async function readTables(db: Database): Promise<Omit<State, "breaches">> {
   const clusters = await db
     .selectFrom("muster.cluster as c")
     .innerJoin("muster.cluster_state as s", "s.cluster_id", "c.id")
-    .select(["c.id", "c.name", "c.desired_capacity", "c.min_size", "c.max_size", "c.generation", "c.deleting", "s.status", "s.observed_generation"])
+    .select([
+      "c.id",
+      "c.name",
+      "c.profile_id",
+      "c.desired_capacity",
+      "c.min_size",
+      "c.max_size",
+      "c.generation",
+      "c.deleting",
+      "s.status",
+      "s.observed_generation",
+    ])
     .execute();
-  const nodes = await db.selectFrom("muster.node").select(["id", "name", "cluster_id", "status", "health"]).execute();
+  const nodes = await db.selectFrom("muster.node").select(["id", "name", "cluster_id", "profile_id", "status", "health"]).execute();
   const actions = await db.selectFrom("muster.action").select(["id", "status", "total", "done", "failed", "finished_at"]).execute();
   return {
     clusters: new Map(
@@ -190,6 +214,7 @@ async function readTables(db: Database): Promise<Omit<State, "breaches">> {
           desiredCapacity: row.desired_capacity,
           minSize: row.min_size,
           maxSize: row.max_size,
+          profileId: encodeId("profile", row.profile_id),
           generation: row.generation,
           settled: row.observed_generation,
           deleting: row.deleting,
@@ -199,7 +224,13 @@ async function readTables(db: Database): Promise<Omit<State, "breaches">> {
     nodes: new Map(
       nodes.map((row) => [
         row.id,
-        { name: row.name, clusterId: row.cluster_id, status: nodeStatusCodec.name(row.status), health: healthStatusCodec.name(row.health) },
+        {
+          name: row.name,
+          clusterId: row.cluster_id,
+          profileId: encodeId("profile", row.profile_id),
+          status: nodeStatusCodec.name(row.status),
+          health: healthStatusCodec.name(row.health),
+        },
       ]),
     ),
     actions: new Map(

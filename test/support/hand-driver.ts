@@ -1,8 +1,9 @@
 /** A driver in the test's hand: every call waits until the test answers it. It keeps books of what was asked, under which epoch and fence. */
 import type { NodeId } from "../../src/core/ids.ts";
+import type { JsonObject } from "../../src/core/json.ts";
 import type { CallContext, Driver, DriverError, DriverNode, Inspection, Made, NodeAddress, Outcome, ProbePlan } from "../../src/drivers/driver.ts";
 
-export type HandVerb = "create" | "delete" | "inspect";
+export type HandVerb = "create" | "delete" | "inspect" | "update";
 
 export interface HandCall {
   readonly verb: HandVerb;
@@ -11,6 +12,9 @@ export interface HandCall {
   readonly physicalId: string | null;
   readonly fence: bigint;
   readonly attempt: number;
+  readonly spec: JsonObject;
+  /** Of an update: which one. */
+  readonly change: number | null;
   /** Set once the worker has let go of it. */
   aborted: boolean;
 }
@@ -36,6 +40,8 @@ export interface HandOptions {
   readonly idempotency?: Driver["idempotency"];
   /** Else calls of 100 nodes, 8 at a time. */
   readonly limits?: Partial<Pick<Driver, "batchSize" | "maxCallsInFlight" | "callsPerSecond" | "burst" | "failuresToPause">>;
+  /** Paths that it changes in place; else members are replaced. */
+  readonly updatesInPlace?: readonly string[];
 }
 
 export function handDriver(options: HandOptions = {}): Hand {
@@ -62,8 +68,9 @@ export function handDriver(options: HandOptions = {}): Hand {
     value: (node: DriverNode) => T,
   ): AsyncGenerator<Outcome<T>> {
     const asked = nodes.map((node): HandCall => {
-      const { id: nodeId, epoch, physicalId, attempt } = node;
-      return { verb, nodeId, epoch, physicalId, fence: context.fence(node), attempt, aborted: false };
+      const { id: nodeId, epoch, physicalId, attempt, spec } = node;
+      const change = "change" in node && typeof node.change === "number" ? node.change : null;
+      return { verb, nodeId, epoch, physicalId, fence: context.fence(node), attempt, spec, change, aborted: false };
     });
     calls.push(...asked);
     const answer = await answerTo(verb, context.signal);
@@ -93,7 +100,7 @@ export function handDriver(options: HandOptions = {}): Hand {
     ...options.limits,
     timeoutMs: () => 60_000,
     specSchema: { type: "object" },
-    updatesInPlace: [],
+    updatesInPlace: options.updatesInPlace ?? [],
     operations: [],
     parseSpec: (spec) => ({ spec, issues: [] }),
     probePlan: () => options.probe ?? null,
@@ -104,6 +111,7 @@ export function handDriver(options: HandOptions = {}): Hand {
     create: (nodes, context) => carryOut("create", nodes, context, made),
     delete: (nodes, context) => carryOut("delete", nodes, context, () => null),
     inspect: (nodes, context) => carryOut("inspect", nodes, context, (node): Inspection => ({ presence: "running", made: made(node) })),
+    update: (nodes, context) => carryOut("update", nodes, context, made),
   };
   return {
     driver,

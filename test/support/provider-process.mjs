@@ -2,7 +2,7 @@
  * The provider of simulated members, as a process of its own: it keeps the truth about what was made, apart from Muster and outliving
  * any part of it, and logs every call with its key. Loopback HTTP, JSON in and out; prints its address in one line when it listens.
  *
- *   POST /create /delete /inspect  {effects: [Effect]}      → {answers: […]}, in the same order
+ *   POST /create /delete /inspect /update  {effects: [Effect]}      → {answers: […]}, in the same order
  *   GET  /books                                             → what exists, what went wrong, how often each key was called
  *   GET  /lives                                             → every life there ever was, and the highest fence of each node
  *   POST /control                  {kill: [nodeId]}         → those members die
@@ -79,6 +79,7 @@ function create(effect, now, caller) {
       readyAt,
       diesAt: effect.livesMs === null ? null : readyAt + effect.livesMs,
       diedAt: null,
+      updates: new Map(),
     };
     book.lives.set(effect.epoch, life);
     took(effect);
@@ -115,7 +116,23 @@ function inspect(effect, now) {
   return { kind: "running", physicalId: life.physicalId, livesMs: life.diesAt === null ? null : life.diesAt - now };
 }
 
-const operations = { "/create": create, "/delete": remove, "/inspect": inspect };
+function update(effect, now, caller) {
+  const book = bookOf(effect.nodeId);
+  const refusal = fenced(book, effect, caller);
+  if (refusal !== null) return refusal;
+  const life = book.lives.get(effect.epoch);
+  if (life === undefined || effect.epoch <= book.closed || !isAlive(life, now))
+    return refused("NOT_THERE", "this life is over", { epochClosed: true });
+  let doneAt = life.updates.get(effect.key);
+  if (doneAt === undefined) {
+    doneAt = now + effect.takesMs;
+    life.updates.set(effect.key, doneAt);
+    took(effect);
+  }
+  return { kind: "done", inMs: Math.max(0, doneAt - now), physicalId: life.physicalId, livesMs: life.diesAt === null ? null : life.diesAt - now };
+}
+
+const operations = { "/create": create, "/delete": remove, "/inspect": inspect, "/update": update };
 
 function call(path, { effects: asked, caller }) {
   const now = Date.now();
@@ -135,7 +152,7 @@ function books() {
   let created = 0;
   for (const [nodeId, { lives }] of nodes) {
     created += lives.size;
-    for (const [epoch, life] of lives) if (isAlive(life, now)) alive.push({ nodeId, epoch, physicalId: life.physicalId });
+    for (const [epoch, life] of lives) if (isAlive(life, now)) alive.push({ nodeId, epoch, physicalId: life.physicalId, updates: life.updates.size });
   }
   return {
     alive,

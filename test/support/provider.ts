@@ -5,9 +5,11 @@ import { fileURLToPath } from "node:url";
 import type { NodeId } from "../../src/core/ids.ts";
 import type { Answer, Effect, Provider, Sight } from "../../src/drivers/sim/provider.ts";
 
+export type ProviderVerb = "create" | "delete" | "inspect" | "update";
+
 /** What the provider says has happened. */
 export interface Books {
-  readonly alive: readonly { readonly nodeId: NodeId; readonly epoch: number; readonly physicalId: string }[];
+  readonly alive: readonly { readonly nodeId: NodeId; readonly epoch: number; readonly physicalId: string; readonly updates: number }[];
   /** Lives ever begun. */
   readonly created: number;
   /** Two lives of one node at the same time: must stay empty. */
@@ -39,7 +41,7 @@ export interface ProviderWish {
   readonly mute?: number;
   readonly delayMs?: number;
   /** The next call of this verb stands still, before or after it is carried out, until `release`. */
-  readonly hold?: { readonly verb: "create" | "delete" | "inspect"; readonly when: "before" | "after" };
+  readonly hold?: { readonly verb: ProviderVerb; readonly when: "before" | "after" };
   readonly release?: true;
 }
 
@@ -52,7 +54,7 @@ export interface ProviderProcess {
   lives(): Promise<{ readonly lives: readonly Life[]; readonly fences: Readonly<Record<string, string>> }>;
   control(wish: ProviderWish): Promise<void>;
   /** Has the next call of the verb stand still; resolves when one does. */
-  hold(verb: "create" | "delete" | "inspect", when: "before" | "after"): Promise<void>;
+  hold(verb: ProviderVerb, when: "before" | "after"): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -93,6 +95,7 @@ export function remoteProvider(url: string, caller?: string): Provider {
     create: (effects, signal) => call<Answer>("create", effects, signal),
     delete: (effects, signal) => call<Answer>("delete", effects, signal),
     inspect: (effects, signal) => call<Sight>("inspect", effects, signal),
+    update: (effects, signal) => call<Answer>("update", effects, signal),
   };
 }
 

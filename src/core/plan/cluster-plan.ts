@@ -7,6 +7,7 @@ import { actionFacets } from "../action.ts";
 import { type ClusterStatus, type Condition, type ConditionType, clusterStatus, type SizeBounds } from "../cluster.ts";
 import { type Aggregates, activeIn, standingIn } from "./aggregates.ts";
 import { applyBrake, type Brake } from "./brake.ts";
+import { type Outdated, type RollOut, rollOutNow } from "./roll-out.ts";
 
 export interface Wanted extends SizeBounds {
   readonly desiredCapacity: number;
@@ -36,6 +37,8 @@ export interface Observed<Id> {
   /** Members in ERROR whose remedy is due; of these, those dead for certain; those only a probe speaks against, also such as are being restarted for it; when the next remedy is due. */
   readonly patients: { readonly waiting: number; readonly certain: number; readonly doubtful: number; readonly nextAtMs: number | null };
   readonly openActions: readonly OpenActionFacts<Id>[];
+  /** Members of another profile than the cluster's. */
+  readonly outdated: Outdated;
   /** Tasks of jobs (check, recover) that are under way. */
   readonly jobsLeft: { readonly check: number; readonly recover: number };
   /** Members that may be on the way at once. */
@@ -56,6 +59,8 @@ export interface ClusterPlan<Id> {
   /** Members to treat now. */
   readonly heal: number;
   readonly healCertainOnly: boolean;
+  /** Members to bring over to the cluster's profile now. */
+  readonly rollOut: RollOut;
   /** Nothing is left: the cluster's rows go. */
   readonly forget: boolean;
   readonly status: ClusterStatus;
@@ -83,15 +88,22 @@ export function planCluster<Id>(wanted: Wanted, observed: Observed<Id>, nowMs: n
   const missing = target - standing;
   const create = missing > 0 && observed.placeable && observed.held === null ? Math.min(missing, Math.max(0, observed.window - unmade)) : 0;
   const remove = missing < 0 && observed.held === null ? Math.min(-missing, Math.max(0, observed.window - counts.deleting)) : 0;
-  const settled = missing === 0 && unmade === 0 && counts.deleting === 0 && counts.updating === 0;
+  const there = missing === 0 && unmade === 0 && counts.deleting === 0;
+  const rolledOut = observed.outdated.left === 0 && counts.updating === 0;
+  const settled = there && rolledOut;
+  // Who is one too many may be the one that goes: nobody is brought over before that is decided.
+  const rollOut =
+    wanted.deleting || observed.held !== null || missing < 0
+      ? { idle: 0, working: 0 }
+      : rollOutNow(wanted, counts, observed.outdated, observed.window);
   const forget = wanted.deleting && standing === 0 && counts.deleting === 0;
   const healing = !wanted.deleting && observed.held === null;
   const braked = applyBrake(
     wanted.desiredCapacity,
     {
-      // The sick are the first to go: who may be going in this very pass is not treated in it.
-      waiting: healing ? Math.max(0, observed.patients.waiting - remove) : 0,
-      certain: healing ? Math.max(0, observed.patients.certain - remove) : 0,
+      // The sick are the first to go, and to be brought over: who may be in this very pass is not treated in it.
+      waiting: healing ? Math.max(0, observed.patients.waiting - remove - rollOut.idle) : 0,
+      certain: healing ? Math.max(0, observed.patients.certain - remove - rollOut.idle) : 0,
       doubtful: observed.patients.doubtful,
       recovering: counts.recovering,
     },
@@ -103,20 +115,7 @@ export function planCluster<Id>(wanted: Wanted, observed: Observed<Id>, nowMs: n
   const status = clusterStatus(wanted, active, observedGeneration > 0);
   const heldBack = observed.held === null ? braked.paused : { reason: "HELD", message: observed.held };
   const conditions = nextConditions(observed.conditions, nowMs, wanted.generation, [
-    {
-      type: "CONVERGED",
-      holds: settled && active >= target,
-      reason: settled
-        ? active >= target
-          ? "SETTLED"
-          : "HEALING"
-        : missing > 0 && !observed.placeable
-          ? "NO_HOST"
-          : observed.silence !== null
-            ? "PROVIDER_SILENT"
-            : "CONVERGING",
-      message: `${active} of ${target} members are active${settled || observed.silence === null ? "" : `; ${observed.silence}`}`,
-    },
+    convergence(wanted, observed, { there, rolledOut, active, target }),
     {
       type: "AVAILABLE",
       holds: active >= wanted.minSize,
@@ -125,13 +124,14 @@ export function planCluster<Id>(wanted: Wanted, observed: Observed<Id>, nowMs: n
     },
     { type: "HEALING_PAUSED", holds: heldBack !== null, reason: heldBack?.reason ?? "NOT_PAUSED", message: heldBack?.message ?? null },
   ]);
-  const actions = stepsOfActions(wanted, observed, settled, forget, nowMs);
+  const actions = stepsOfActions(wanted, observed, { settled, rolledOut, forget }, nowMs);
   const ended = new Set(actions.filter((step) => step.event !== "begun").map((step) => step.id));
   return {
     create,
     remove,
     heal: braked.treat,
     healCertainOnly: braked.certainOnly,
+    rollOut,
     forget,
     status: status.status,
     statusReason: status.reason,
@@ -143,7 +143,7 @@ export function planCluster<Id>(wanted: Wanted, observed: Observed<Id>, nowMs: n
       ...observed.openActions.filter((action) => !ended.has(action.id)).map((action) => action.timeoutAtMs),
       wanted.deleting ? null : observed.patients.nextAtMs,
       braked.retryAtMs,
-      remove > 0 && healing && observed.patients.waiting > braked.treat ? nowMs + 100 : null,
+      remove + rollOut.idle > 0 && healing && observed.patients.waiting > braked.treat ? nowMs + 100 : null,
       // A host that appears tells nobody by itself.
       missing > 0 && !observed.placeable ? nowMs + 1_000 : null,
       observed.held === null ? null : nowMs + 1_000,
@@ -151,16 +151,39 @@ export function planCluster<Id>(wanted: Wanted, observed: Observed<Id>, nowMs: n
   };
 }
 
-function stepsOfActions<Id>(
+/** Whether all is as it is wanted; else what it waits for. */
+function convergence<Id>(
   wanted: Wanted,
-  observed: Observed<Id>,
-  settled: boolean,
-  forget: boolean,
-  nowMs: number,
-): ClusterPlan<Id>["actions"][number][] {
+  { counts, placeable, silence }: Observed<Id>,
+  { there, rolledOut, active, target }: { readonly there: boolean; readonly rolledOut: boolean; readonly active: number; readonly target: number },
+): ConditionFact {
+  const settled = there && rolledOut;
+  const behind = !rolledOut && !wanted.deleting;
+  const reason = (): string => {
+    if (settled) return active >= target ? "SETTLED" : "HEALING";
+    if (target > standingIn(counts) && !placeable) return "NO_HOST";
+    if (silence !== null) return "PROVIDER_SILENT";
+    return there && behind ? "ROLLING_OUT" : "CONVERGING";
+  };
+  const message = [
+    `${active} of ${target} members are active`,
+    ...(behind ? ["some are not of the cluster's profile yet"] : []),
+    ...(settled || silence === null ? [] : [silence]),
+  ].join("; ");
+  return { type: "CONVERGED", holds: settled && active >= target, reason: reason(), message };
+}
+
+/** What this pass finds to be over. */
+interface Ended {
+  readonly settled: boolean;
+  readonly rolledOut: boolean;
+  readonly forget: boolean;
+}
+
+function stepsOfActions<Id>(wanted: Wanted, observed: Observed<Id>, ended: Ended, nowMs: number): ClusterPlan<Id>["actions"][number][] {
   return observed.openActions.flatMap((action): ClusterPlan<Id>["actions"][number][] => {
     const { id, done, failed, total } = action;
-    const ending = endOfAction(action, wanted, observed, settled, forget, nowMs);
+    const ending = endOfAction(action, wanted, observed, ended, nowMs);
     if (ending?.event === "succeeded") return [{ id, ...ending, done: total, failed: 0 }];
     if (ending?.event === "failed") return [{ id, ...ending, done, failed: failedBy(action) }];
     return action.begun ? [] : [{ id, event: "begun", reason: null, done, failed }];
@@ -178,8 +201,7 @@ function endOfAction<Id>(
   action: OpenActionFacts<Id>,
   wanted: Wanted,
   observed: Observed<Id>,
-  settled: boolean,
-  forget: boolean,
+  { settled, rolledOut, forget }: Ended,
   nowMs: number,
 ): { readonly event: "succeeded" | "failed"; readonly reason: string | null } | null {
   const reached = action.done + action.failed >= action.total;
@@ -187,6 +209,9 @@ function endOfAction<Id>(
     if (action.kind === "CLUSTER_DELETE") return forget;
     if (action.kind === "CLUSTER_CHECK") return action.begun && observed.jobsLeft.check === 0;
     if (action.kind === "CLUSTER_RECOVER") return action.begun && observed.jobsLeft.recover === 0 && (settled || !action.replaces);
+    // Whoever was brought over by healing, or has gone, need not be counted: it is over when nobody is of another profile. One whose update was lost
+    // may be among the unknown, unless all are accounted for.
+    if (actionFacets[action.kind] === "PROFILE") return rolledOut && (reached || observed.counts.unknown === 0);
     if (actionFacets[action.kind] === "SIZE") return reached || (settled && action.generation <= wanted.generation);
     return reached;
   })();
@@ -199,12 +224,14 @@ function endOfAction<Id>(
   return null;
 }
 
-function nextConditions(
-  former: readonly Condition[],
-  nowMs: number,
-  generation: number,
-  facts: readonly { readonly type: ConditionType; readonly holds: boolean; readonly reason: string; readonly message: string | null }[],
-): Condition[] {
+interface ConditionFact {
+  readonly type: ConditionType;
+  readonly holds: boolean;
+  readonly reason: string;
+  readonly message: string | null;
+}
+
+function nextConditions(former: readonly Condition[], nowMs: number, generation: number, facts: readonly ConditionFact[]): Condition[] {
   return facts.map(({ type, holds, reason, message }) => {
     const status = holds ? "TRUE" : "FALSE";
     const before = former.find((condition) => condition.type === type);

@@ -1,6 +1,6 @@
 /** `sim`: members that exist only in Muster's books. Made for scale, demos and tests; it says so wherever it is named. */
 import type { Driver, DriverDeps } from "../driver.ts";
-import { createMembers, deleteMembers, inspectMembers } from "./operations.ts";
+import { createMembers, deleteMembers, inspectMembers, updateMembers } from "./operations.ts";
 import { computingProvider, type Provider } from "./provider.ts";
 import { longest, parseSimSpec, readSimSpec, simSpecSchema } from "./spec.ts";
 
@@ -23,16 +23,18 @@ export function createSimDriver(options: SimOptions): Driver {
     batchSize: 1_000,
     maxCallsInFlight: 32,
     timeoutMs: (spec) => {
-      const { createMs, deleteMs } = readSimSpec(spec);
-      return Math.max(longest(createMs), longest(deleteMs)) + slackMs;
+      const { createMs, deleteMs, updateMs } = readSimSpec(spec);
+      return Math.max(longest(createMs), longest(deleteMs), longest(updateMs)) + slackMs;
     },
     specSchema: simSpecSchema,
-    updatesInPlace: [],
+    // How calls about it go; where and how long it lives is drawn when it is made.
+    updatesInPlace: ["createMs", "deleteMs", "updateMs", "failureRate", "batchSize"],
     operations: [],
     parseSpec: parseSimSpec,
     probePlan: () => null,
     create: (nodes, context) => createMembers(deps, nodes, context),
     delete: (nodes, context) => deleteMembers(deps, nodes, context),
     inspect: (nodes, context) => inspectMembers(deps, nodes, context),
+    update: (nodes, context) => updateMembers(deps, nodes, context),
   };
 }

@@ -3,7 +3,16 @@
  * yielded in slots, so that a batch needs one timer, not one per member.
  */
 import type { JsonObject } from "../../core/json.ts";
-import { type CallContext, type DriverError, type DriverNode, effectKey, type Inspection, type Made, type Outcome } from "../driver.ts";
+import {
+  type CallContext,
+  type ChangedNode,
+  type DriverError,
+  type DriverNode,
+  effectKey,
+  type Inspection,
+  type Made,
+  type Outcome,
+} from "../driver.ts";
 import { endOf, errorOf, type Waiting } from "../outcome-stream.ts";
 import { drawMs, fails, placementOf } from "./fate.ts";
 import type { Answer, Effect, Provider } from "./provider.ts";
@@ -70,6 +79,19 @@ export function inspectMembers(deps: SimDeps, nodes: readonly DriverNode[], cont
   });
 }
 
+/** A change takes its time. What is there afterwards is what was there before. */
+export function updateMembers(deps: SimDeps, nodes: readonly ChangedNode[], context: CallContext): AsyncGenerator<Outcome<Made>> {
+  const changes = new Map(nodes.map((node) => [node.id, node.change]));
+  return outcomesWhenDue(deps, nodes, context, "update", async (members, signal) => {
+    const keyed = members.map((member): Member => {
+      const key = `${member.effect.key}/${changes.get(member.node.id) ?? 0}`;
+      return { ...member, effect: { ...member.effect, key } };
+    });
+    const answers = await deps.provider.update(effectsOf(keyed), signal);
+    return keyed.map(({ node, spec }, index) => settle(node, answers[index], (answer) => madeOf(node, spec, answer.physicalId, answer.livesMs)));
+  });
+}
+
 const simulatedFailure: DriverError = { class: "transient", code: "SIMULATED_FAILURE", message: "this attempt was drawn to fail (failureRate)" };
 const unanswered: DriverError = { class: "unknown", code: "NO_ANSWER", message: "the provider gave no answer for this member" };
 
@@ -96,8 +118,11 @@ function madeOf(node: DriverNode, spec: SimSpec, physicalId: string, livesMs: nu
   };
 }
 
-function memberOf(node: DriverNode, context: CallContext, operation: "create" | "delete" | "inspect", spec: SimSpec): Member {
-  const duration = operation === "create" ? spec.createMs : operation === "delete" ? spec.deleteMs : 0;
+type Operation = "create" | "delete" | "inspect" | "update";
+
+function memberOf(node: DriverNode, context: CallContext, operation: Operation, spec: SimSpec): Member {
+  const durations = { create: spec.createMs, delete: spec.deleteMs, inspect: 0, update: spec.updateMs } as const satisfies Record<Operation, unknown>;
+  const duration = durations[operation];
   const effect: Effect = {
     key: effectKey(context.installation, node, operation),
     nodeId: node.id,
@@ -134,7 +159,7 @@ async function* outcomesWhenDue<T>(
   deps: SimDeps,
   nodes: readonly DriverNode[],
   context: CallContext,
-  operation: "create" | "delete" | "inspect",
+  operation: Operation,
   ask: Ask<T>,
 ): AsyncGenerator<Outcome<T>> {
   const call = endOf(context, deps);
@@ -172,7 +197,7 @@ async function* outcomesWhenDue<T>(
   }
 }
 
-function membersOf(nodes: readonly DriverNode[], context: CallContext, operation: "create" | "delete" | "inspect"): Member[] {
+function membersOf(nodes: readonly DriverNode[], context: CallContext, operation: Operation): Member[] {
   // Most nodes of a batch are of one profile, and checking a spec costs more than all the rest: each is read once.
   const specs = new Map<JsonObject, SimSpec>();
   return nodes.map((node) => {

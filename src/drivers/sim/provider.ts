@@ -37,7 +37,10 @@ export interface Provider {
   create(effects: readonly Effect[], signal: AbortSignal): Promise<readonly Answer[]>;
   delete(effects: readonly Effect[], signal: AbortSignal): Promise<readonly Answer[]>;
   inspect(effects: readonly Effect[], signal: AbortSignal): Promise<readonly Sight[]>;
+  update(effects: readonly Effect[], signal: AbortSignal): Promise<readonly Answer[]>;
 }
+
+const nothingToUpdate: DriverError = { class: "permanent", code: "NOT_THERE", message: "there is nothing to update", epochClosed: true };
 
 /**
  * A provider without books: a member is there when Muster's own say so (its physical id), and when its time is not up. A member
@@ -53,17 +56,23 @@ export function computingProvider(wallMs: () => number): Provider {
     const born = effect.physicalId?.split("@")[1];
     return born === undefined || effect.livesMs === null ? null : Number.parseInt(born, 36) + effect.livesMs - wallMs();
   };
+  const left = (effect: Effect): Sight => {
+    if (effect.physicalId === null) return { kind: "absent" };
+    const livesMs = ages(effect);
+    if (livesMs !== null && livesMs <= 0) return { kind: "dead", physicalId: effect.physicalId, reason: "LIFETIME_OVER" };
+    return { kind: "running", physicalId: effect.physicalId, livesMs };
+  };
   return {
     create: async (effects) =>
       effects.map((effect) => ({ kind: "done", inMs: effect.takesMs, physicalId: effect.physicalId ?? named(effect), livesMs: effect.livesMs })),
     delete: async (effects) =>
       effects.map((effect) => ({ kind: "done", inMs: effect.takesMs, physicalId: effect.physicalId ?? named(effect), livesMs: null })),
-    inspect: async (effects) =>
-      effects.map((effect): Sight => {
-        if (effect.physicalId === null) return { kind: "absent" };
-        const left = ages(effect);
-        if (left !== null && left <= 0) return { kind: "dead", physicalId: effect.physicalId, reason: "LIFETIME_OVER" };
-        return { kind: "running", physicalId: effect.physicalId, livesMs: left };
+    inspect: async (effects) => effects.map(left),
+    update: async (effects) =>
+      effects.map((effect): Answer => {
+        const sight = left(effect);
+        if (sight.kind !== "running") return { kind: "refused", error: nothingToUpdate };
+        return { kind: "done", inMs: effect.takesMs, physicalId: sight.physicalId, livesMs: sight.livesMs };
       }),
   };
 }

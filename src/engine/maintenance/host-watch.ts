@@ -74,7 +74,10 @@ async function loseMembers(store: Store, host: SilentHost, epoch: bigint): Promi
     // Whoever hears the host again looks first: a step that was begun means nothing by then.
     await setTasks(
       tx.db,
-      lost.map(({ node }) => ({ node, kind: "INSPECT", dueAt: now })),
+      lost.map(({ node }) => {
+        const params = node.status === "UPDATING" && !node.replacing ? { was: "UPDATE", stage: "inPlace" } : null;
+        return { node, kind: "INSPECT", dueAt: now, params };
+      }),
     );
     await saveSignals(
       tx.db,

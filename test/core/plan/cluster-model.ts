@@ -3,7 +3,7 @@
  * that the store keeps, and says so when a plan does what it must not.
  */
 import { expect } from "vitest";
-import { type ActionKind, type ActionStatus, actionFacets, actionProgress, actionTransition, isFinished } from "../../../src/core/action.ts";
+import { type ActionKind, actionFacets, actionProgress, actionTransition, isFinished } from "../../../src/core/action.ts";
 import type { ClusterStatus, Condition } from "../../../src/core/cluster.ts";
 import type { NodeEvent, NodeStatus } from "../../../src/core/node.ts";
 import { nodeTransition } from "../../../src/core/node.ts";
@@ -11,59 +11,36 @@ import type { Aggregates } from "../../../src/core/plan/aggregates.ts";
 import { type Brake, brakeRules, restedBrake } from "../../../src/core/plan/brake.ts";
 import { type ClusterPlan, type Observed, planCluster } from "../../../src/core/plan/cluster-plan.ts";
 import { sizeGoal } from "../../../src/core/plan/goal.ts";
-
-interface Member {
-  status: NodeStatus;
-  certain: boolean;
-  remedyAtMs: number;
-  /** A job's step is under way. */
-  checking: boolean;
-}
-
-interface Action {
-  readonly id: number;
-  readonly kind: ActionKind;
-  readonly generation: number;
-  readonly total: number;
-  readonly goal: number;
-  readonly counter: "created" | "deleted" | "recovered" | "checked";
-  readonly failedBase: number;
-  readonly timeoutAtMs: number | null;
-  spread: boolean;
-  readonly replaces: boolean;
-  status: ActionStatus;
-  done: number;
-  failed: number;
-}
-
-export interface ModelOptions {
-  readonly window: number;
-  readonly desired: number;
-  readonly minSize: number;
-}
+import { mostMissing } from "../../../src/core/plan/roll-out.ts";
+import type { Action, Member, ModelOptions } from "./model-parts.ts";
 
 export class ClusterModel {
   nowMs = 1_000_000;
   gone = false;
   members: Member[] = [];
   readonly actions: Action[] = [];
-  readonly wanted: { desiredCapacity: number; minSize: number; maxSize: number | null; deleting: boolean; generation: number };
+  readonly wanted: { desiredCapacity: number; minSize: number; maxSize: number | null; deleting: boolean; generation: number; profile: number };
+  profileChangedAtMs = 0;
   observedGeneration = 0;
   placeable = true;
   private readonly window: number;
-  private readonly totals = { created: 0, deleted: 0, recovered: 0, checked: 0, failed: 0 };
+  private readonly totals = { created: 0, deleted: 0, recovered: 0, checked: 0, updated: 0, failed: 0, updateFailed: 0 };
   private status: ClusterStatus = "INIT";
   private conditions: readonly Condition[] = [];
   private brake: Brake = restedBrake;
 
   constructor(options: ModelOptions) {
     this.window = options.window;
-    this.wanted = { desiredCapacity: 0, minSize: options.minSize, maxSize: null, deleting: false, generation: 0 };
+    this.wanted = { desiredCapacity: 0, minSize: options.minSize, maxSize: null, deleting: false, generation: 0, profile: 1 };
     this.wish(options.desired, false, "CLUSTER_CREATE");
   }
 
   count(...statuses: readonly NodeStatus[]): number {
-    return this.members.filter((member) => statuses.includes(member.status)).length;
+    return this.with((member) => statuses.includes(member.status));
+  }
+
+  private with(what: (member: Member) => boolean): number {
+    return this.members.filter(what).length;
   }
 
   open(): Action[] {
@@ -101,6 +78,19 @@ export class ClusterModel {
     this.accept(kind, total, total + (recover ? this.totals.recovered : this.totals.checked), recover ? "recovered" : "checked");
   }
 
+  /** Somebody wants it of another profile. */
+  rollOut(profile: number): void {
+    if (this.wanted.deleting) return;
+    if (profile !== this.wanted.profile) {
+      this.wanted.generation += 1;
+      this.wanted.profile = profile;
+      this.profileChangedAtMs = this.nowMs;
+    }
+    this.supersede((action) => actionFacets[action.kind] === "PROFILE");
+    const total = this.members.filter((member) => member.status !== "DELETING" && (member.profile !== profile || member.replacing)).length;
+    this.accept("CLUSTER_UPDATE", total, this.totals.updated + total, "updated");
+  }
+
   /** Somebody wants it gone. */
   remove(): void {
     if (this.wanted.deleting) return;
@@ -120,7 +110,7 @@ export class ClusterModel {
       total,
       goal,
       counter,
-      failedBase: this.totals.failed,
+      failedBase: counter === "updated" ? this.totals.updateFailed : this.totals.failed,
       timeoutAtMs,
       spread: false,
       replaces: false,
@@ -139,13 +129,15 @@ export class ClusterModel {
       planned: this.count("PLANNED"),
       creating: this.count("CREATING"),
       active: this.count("ACTIVE"),
-      updating: 0,
+      updating: this.count("UPDATING"),
       recovering: this.count("RECOVERING"),
       suspended: 0,
       warning: 0,
       error: this.count("ERROR"),
       unknown: 0,
       deleting: this.count("DELETING"),
+      replacing: this.with((member) => member.replacing),
+      healthy: this.members.filter((member) => member.status === "ACTIVE" || (member.status === "UPDATING" && !member.replacing)).length,
     };
     const sick = this.members.filter((member) => member.status === "ERROR");
     const due = sick.filter((member) => member.remedyAtMs <= this.nowMs);
@@ -163,9 +155,18 @@ export class ClusterModel {
         doubtful: sick.filter((member) => !member.certain).length,
         nextAtMs: later.length === 0 ? null : Math.min(...later),
       },
+      outdated: {
+        left: this.with((member) => this.isOutdated(member) && member.status !== "DELETING"),
+        idle: this.with((member) => this.isOutdated(member) && this.isIdle(member)),
+        working: this.with((member) => this.isOutdated(member) && member.status === "ACTIVE"),
+      },
       openActions: this.open().map((action) => ({
         ...action,
-        ...actionProgress({ ...action, reached: this.totals[action.counter], failedTotal: this.totals.failed }),
+        ...actionProgress({
+          ...action,
+          reached: this.totals[action.counter],
+          failedTotal: action.counter === "updated" ? this.totals.updateFailed : this.totals.failed,
+        }),
         begun: action.status === "RUNNING",
       })),
       jobsLeft: {
@@ -179,13 +180,22 @@ export class ClusterModel {
     };
   }
 
+  private isOutdated(member: Member): boolean {
+    return member.profile !== this.wanted.profile && !member.replacing;
+  }
+
+  private isIdle(member: Member): boolean {
+    return member.status === "PLANNED" || (member.status === "ERROR" && member.sinceMs < this.profileChangedAtMs);
+  }
+
   /** One pass of the planner. */
   pass(): ClusterPlan<number> {
     const observed = this.observe();
     const plan = planCluster<number>(this.wanted, observed, this.nowMs);
     this.checkPlan(plan, observed);
-    for (let i = 0; i < plan.create; i++) this.members.push({ status: "PLANNED", certain: true, remedyAtMs: 0, checking: false });
+    for (let i = 0; i < plan.create; i++) this.members.push(this.newMember());
     this.takeAway(plan.remove);
+    this.bringOver(plan);
     this.heal(plan);
     for (const step of plan.actions) {
       const action = this.actions[step.id];
@@ -228,7 +238,7 @@ export class ClusterModel {
 
   /** What was not begun goes at once, the rest is on its way out. */
   private takeAway(count: number): void {
-    const rank: readonly NodeStatus[] = ["PLANNED", "ERROR", "RECOVERING", "CREATING", "ACTIVE"];
+    const rank: readonly NodeStatus[] = ["PLANNED", "ERROR", "RECOVERING", "CREATING", "UPDATING", "ACTIVE"];
     const victims = this.members
       .filter((member) => member.status !== "DELETING")
       .sort((a, b) => rank.indexOf(a.status) - rank.indexOf(b.status))
@@ -237,6 +247,30 @@ export class ClusterModel {
       if (nodeTransition(victim.status, "dropped") === "GONE") this.vanish(victim);
       else this.move(victim, "deleteWanted");
     }
+  }
+
+  private newMember(): Member {
+    return { status: "PLANNED", certain: true, remedyAtMs: 0, checking: false, profile: this.wanted.profile, replacing: false, sinceMs: this.nowMs };
+  }
+
+  /** Every other one changes where it stands. */
+  private bringOver({ rollOut }: ClusterPlan<number>): void {
+    const outdated = this.members.filter((member) => this.isOutdated(member));
+    const idle = outdated.filter((member) => this.isIdle(member)).slice(0, rollOut.idle);
+    const working = outdated.filter((member) => member.status === "ACTIVE").slice(0, rollOut.working);
+    expect(idle.length + working.length).toBe(rollOut.idle + rollOut.working);
+    for (const [i, member] of [...idle, ...working].entries()) {
+      if (member.status === "PLANNED") {
+        member.profile = this.wanted.profile;
+        this.totals.updated += 1;
+        continue;
+      }
+      member.replacing = i % 2 === 0 || member.status === "ERROR";
+      if (!member.replacing) member.profile = this.wanted.profile;
+      this.move(member, "updateBegun");
+    }
+    if (working.length > 0) expect(this.count("ACTIVE")).toBeGreaterThanOrEqual(this.wanted.desiredCapacity - mostMissing(this.wanted));
+    if (idle.length + working.length > 0) expect(this.count("UPDATING")).toBeLessThanOrEqual(this.window);
   }
 
   private heal(plan: ClusterPlan<number>): void {
@@ -258,7 +292,9 @@ export class ClusterModel {
     const to = nodeTransition(member.status, event);
     if (to === null || to === "GONE") throw new Error(`${member.status} ${event}`);
     member.status = to;
-    if (to === "DELETING" || to === "RECOVERING") member.checking = false;
+    member.sinceMs = this.nowMs;
+    if (to !== "UPDATING") member.replacing = false;
+    if (to === "DELETING" || to === "RECOVERING" || to === "UPDATING") member.checking = false;
   }
 
   private vanish(member: Member): void {
@@ -278,21 +314,34 @@ export class ClusterModel {
     if (member.status === "PLANNED") this.move(member, "createBegun");
     else if (member.status === "DELETING") {
       if (well) this.vanish(member);
-    } else if (member.status === "CREATING" || member.status === "RECOVERING") this.finish(member, well);
+    } else if (member.status === "CREATING" || member.status === "RECOVERING" || member.status === "UPDATING") this.finish(member, well);
     else if (member.status === "ACTIVE") {
       if (!well) this.sicken(member, "vanished", certain, 0);
     } else if (member.status === "ERROR" && well && !member.certain) this.move(member, "found");
   }
 
   private finish(member: Member, well: boolean): void {
-    const creating = member.status === "CREATING";
+    const [did, failed, total] =
+      member.status === "CREATING"
+        ? (["created", "createFailed", "created"] as const)
+        : member.status === "UPDATING"
+          ? (["updated", "updateFailed", "updated"] as const)
+          : (["recovered", "recoverFailed", "recovered"] as const);
+    // Where a life was closed, the next one is of the profile that is wanted by then.
+    const anew = member.status === "RECOVERING" || member.replacing;
+    if (anew && member.profile !== this.wanted.profile) {
+      if (member.status === "RECOVERING") this.totals.updated += 1;
+      member.profile = this.wanted.profile;
+    }
     if (!well) {
-      this.sicken(member, creating ? "createFailed" : "recoverFailed", true, 1_000);
-      if (creating) this.totals.failed += 1;
+      this.sicken(member, failed, true, 1_000);
+      if (did === "created") this.totals.failed += 1;
+      if (did === "updated") this.totals.updateFailed += 1;
       return;
     }
-    this.move(member, creating ? "created" : "recovered");
-    this.totals[creating ? "created" : "recovered"] += 1;
+    const counts = did !== "updated" || member.profile === this.wanted.profile;
+    this.move(member, did);
+    if (counts) this.totals[total] += 1;
   }
 
   private sicken(member: Member, event: NodeEvent, certain: boolean, pauseMs: number): void {
@@ -307,12 +356,12 @@ export class ClusterModel {
     for (let round = 1; round <= rounds; round++) {
       const plan = this.pass();
       if (this.gone) return round;
-      const look = (): string => this.members.map((member) => `${member.status} ${member.checking}`).join();
+      const look = (): string => this.members.map((member) => `${member.status} ${member.checking} ${member.profile}`).join();
       const before = look();
       // From the last to the first: a member that goes moves those behind it.
       for (let place = this.members.length - 1; place >= 0; place--) this.happen(place, true, true);
       const still = before === look();
-      if (!still || plan.create + plan.remove + plan.heal + plan.actions.length > 0) continue;
+      if (!still || plan.create + plan.remove + plan.heal + plan.rollOut.idle + plan.rollOut.working + plan.actions.length > 0) continue;
       const next = this.brake.suspected || this.members.some((member) => member.status === "ERROR") ? plan.lookAgainAtMs : null;
       if (next === null) return round;
       this.nowMs = Math.max(this.nowMs, next);

@@ -28,6 +28,11 @@ const jobs = fc.constantFrom<Step>(
   (model) => model.job("CLUSTER_CHECK"),
   (model) => model.job("CLUSTER_RECOVER"),
 );
+const profiles = fc.integer({ min: 1, max: 4 }).map(
+  (profile): Step =>
+    (model) =>
+      model.rollOut(profile),
+);
 const time = fc.nat(90_000).map(
   (ms): Step =>
     (model) => {
@@ -40,7 +45,7 @@ const hosts = fc.boolean().map(
       model.placeable = there;
     },
 );
-const anyStep = fc.oneof(step(12, outcome), step(8, pass), step(3, wishes), step(1, jobs), step(2, time), step(1, hosts));
+const anyStep = fc.oneof(step(12, outcome), step(8, pass), step(3, wishes), step(1, jobs), step(2, profiles), step(2, time), step(1, hosts));
 const anyHistory = fc.array(anyStep, { maxLength: 120 });
 const anyCluster = fc.record({ window: fc.integer({ min: 1, max: 20 }), desired: fc.nat(30), minSize: fc.nat(5) });
 
@@ -60,11 +65,13 @@ describe("the plan of a cluster", () => {
         expect(model.count("ACTIVE")).toBe(model.wanted.desiredCapacity);
         expect(model.members).toHaveLength(model.wanted.desiredCapacity);
         expect(model.open()).toEqual([]);
+        expect(model.members.filter((member) => member.profile !== model.wanted.profile)).toEqual([]);
         const plan = model.pass();
         expect(plan).toMatchObject({
           create: 0,
           remove: 0,
           heal: 0,
+          rollOut: { idle: 0, working: 0 },
           forget: false,
           actions: [],
           lookAgainAtMs: null,
@@ -162,6 +169,46 @@ describe("the plan of a cluster", () => {
     expect(plan.actions).toMatchObject([{ event: "failed", reason: "TIMED_OUT" }]);
     model.settle(50);
     expect(model.count("ACTIVE")).toBe(5);
+  });
+
+  test("a new profile, one of ten cannot be brought over → at most a quarter at once; the action fails with the count, the member is healed", () => {
+    const model = new ClusterModel({ window: 1_000, desired: 10, minSize: 0 });
+    model.settle(20);
+    model.rollOut(2);
+    expect(model.pass()).toMatchObject({
+      rollOut: { idle: 0, working: 2 },
+      conditions: [{ type: "CONVERGED", status: "FALSE", reason: "ROLLING_OUT" }, {}, {}],
+    });
+    expect(model.pass().rollOut).toEqual({ idle: 0, working: 0 });
+    model.happen(0, false, true);
+    model.happen(1, true, true);
+    expect(model.pass().rollOut).toEqual({ idle: 0, working: 1 });
+    model.settle(100);
+    expect(model.actions.at(-1)).toMatchObject({ kind: "CLUSTER_UPDATE", status: "FAILED", total: 10, done: 9, failed: 1 });
+    expect(model.members.every((member) => member.profile === 2 && member.status === "ACTIVE")).toBe(true);
+  });
+
+  test("a new profile while half of them cannot be made → those that are sick already go first, the others when these are well", () => {
+    const model = new ClusterModel({ window: 1_000, desired: 4, minSize: 4 });
+    model.settle(20);
+    for (const place of [0, 1]) model.happen(place, false, true);
+    model.nowMs += 1;
+    model.rollOut(2);
+    expect(model.pass()).toMatchObject({ rollOut: { idle: 2, working: 0 }, heal: 0 });
+    for (const place of [0, 1]) model.happen(place, true, true);
+    expect(model.pass().rollOut).toEqual({ idle: 0, working: 1 });
+  });
+
+  test("a newer profile in the middle → the former action is superseded, everybody ends at the newest", () => {
+    const model = new ClusterModel({ window: 1_000, desired: 10, minSize: 0 });
+    model.settle(20);
+    model.rollOut(2);
+    model.pass();
+    model.happen(0, true, true);
+    model.rollOut(1);
+    model.settle(100);
+    expect(model.members.every((member) => member.profile === 1)).toBe(true);
+    expect(model.actions.map((action) => action.status)).toEqual(["SUCCEEDED", "SUPERSEDED", "SUCCEEDED"]);
   });
 
   test("no host → nothing is made, and it looks again by itself", () => {
