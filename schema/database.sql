@@ -55,10 +55,14 @@ create table muster.cluster (
   existence_action_id uuid,
   created_at timestamp with time zone not null,
   updated_at timestamp with time zone not null,
+  profile_action_id uuid,
+  former_profile_id uuid,
+  profile_changed_at timestamp with time zone,
   constraint cluster_name UNIQUE (project_id, name),
   constraint cluster_pkey PRIMARY KEY (id),
   constraint cluster_profile_id_fkey FOREIGN KEY (profile_id) REFERENCES muster.profile(id)
 ) with (fillfactor=70);
+CREATE INDEX cluster_former_profile ON muster.cluster USING btree (former_profile_id) WHERE (former_profile_id IS NOT NULL);
 CREATE INDEX cluster_profile ON muster.cluster USING btree (profile_id);
 CREATE INDEX cluster_project ON muster.cluster USING btree (project_id, id);
 
@@ -82,6 +86,9 @@ create table muster.cluster_count (
   recovered_total bigint not null default 0,
   checked_total bigint not null default 0,
   failed_total bigint not null default 0,
+  replacing integer not null default 0,
+  updated_total bigint not null default 0,
+  update_failed_total bigint not null default 0,
   constraint cluster_count_pkey PRIMARY KEY (cluster_id, writer)
 ) with (fillfactor=50, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=1000, autovacuum_vacuum_cost_delay=0);
 
@@ -228,6 +235,8 @@ create table muster.node (
   created_at timestamp with time zone not null,
   updated_at timestamp with time zone not null,
   started_at timestamp with time zone,
+  replacing boolean not null default false,
+  own_profile boolean not null default false,
   constraint node_pkey PRIMARY KEY (id)
 ) with (fillfactor=70, autovacuum_vacuum_scale_factor=0.05, autovacuum_vacuum_cost_delay=0);
 CREATE INDEX node_cluster ON muster.node USING btree (cluster_id, id);
@@ -235,6 +244,8 @@ CREATE UNIQUE INDEX node_cluster_index ON muster.node USING btree (cluster_id, i
 CREATE UNIQUE INDEX node_cluster_name ON muster.node USING btree (cluster_id, name);
 CREATE INDEX node_host ON muster.node USING btree (lane) WHERE (host_id IS NOT NULL);
 CREATE INDEX node_orphan ON muster.node USING btree (project_id, id) WHERE (cluster_id IS NULL);
+CREATE INDEX node_outdated ON muster.node USING btree (cluster_id, profile_id) WHERE ((NOT replacing) AND (NOT own_profile));
+CREATE INDEX node_own_profile ON muster.node USING btree (cluster_id) WHERE own_profile;
 CREATE INDEX node_profile ON muster.node USING btree (profile_id);
 CREATE INDEX node_tainted ON muster.node USING btree (cluster_id, id) WHERE tainted;
 

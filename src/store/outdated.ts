@@ -10,7 +10,7 @@ import type { Outdated, RollOut } from "../core/plan/roll-out.ts";
 import type { Database } from "./database.ts";
 
 /** Entries of the index that one look reads on each side of the wanted profile. */
-const readLimit = 10_000;
+const readLimit = 5_000;
 
 /** A cluster and what its members are to be made from. */
 export interface Wish {
@@ -60,7 +60,7 @@ export async function selectOutdated(db: Database, wish: Wish, { idle, working }
 }
 
 /**
- * How many members a change to this profile concerns. Exact where at most 10,000 members are of that profile already, or at most so many are not;
+ * How many members a change to this profile concerns. Exact where fewer than 5,000 members are of that profile already, or fewer are not;
  * else an upper bound.
  * @param standing members that are not on their way out
  */

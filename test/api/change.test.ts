@@ -59,6 +59,32 @@ function ended(id: string): Promise<string> {
   });
 }
 
+describe("updateCluster with a profile", () => {
+  test("of the same type, by its name → members are brought over; of another type → InvalidInput with its path", async () => {
+    await stage.ask(CreateProfileDocument, { input: { name: "rolled", type: "sim", spec: {} } });
+    const { createCluster } = await stage.ask(CreateClusterDocument, { input: { name: "rolled", profile: { name: "rolled" }, desiredCapacity: 4 } });
+    if (!("cluster" in createCluster)) throw new Error(JSON.stringify(createCluster));
+    const { id } = createCluster.cluster;
+    await settled(id);
+    await stage.ask(ReviseProfileDocument, { input: { profile: { name: "rolled" }, spec: { zones: ["a"] } } });
+    const { updateCluster } = await stage.ask(UpdateClusterDocument, { input: { cluster: { id }, profile: { name: "rolled" } } });
+    if (!("action" in updateCluster)) throw new Error(JSON.stringify(updateCluster));
+    expect(updateCluster).toMatchObject({ cluster: { generation: 2 }, action: { kind: "CLUSTER_UPDATE", progress: { total: 4, failed: 0 } } });
+    expect(await ended(updateCluster.action.id)).toBe("SUCCEEDED");
+    const { data } = await stage.execute(
+      "query ($by: ObjectBy!) { cluster(by: $by) { profile { revision } nodeCounts { active } nodes(first: 9) { nodes { status profile { revision } } } } }",
+      { by: { id } },
+    );
+    expect(JSON.parse(JSON.stringify(data))).toEqual({
+      cluster: {
+        profile: { revision: 2 },
+        nodeCounts: { active: 4 },
+        nodes: { nodes: Array.from({ length: 4 }, () => ({ status: "ACTIVE", profile: { revision: 2 } })) },
+      },
+    });
+  });
+});
+
 describe("mutations", () => {
   test("a profile: made, revised, described, and deleted when nobody uses it", async () => {
     const made = await stage.ask(CreateProfileDocument, { input: { name: "fast", type: "sim", spec: { createMs: 1 }, metadata: { team: "a" } } });

@@ -69,6 +69,7 @@ async function countsAt(members: number): Promise<Record<string, number>> {
   counts["scaleOutCluster"] = await countOf(async () => valueOf(await scaleOutCluster(context, { cluster })));
   counts["scaleInCluster"] = await countOf(async () => valueOf(await scaleInCluster(context, { cluster })));
   counts["updateCluster"] = await countOf(async () => valueOf(await updateCluster(context, { cluster, metadata: { members } })));
+  counts["updateCluster, profile"] = await countOf(async () => valueOf(await updateCluster(context, { cluster, profile: { name: "web" } })));
   counts["checkCluster"] = await countOf(async () => valueOf(await checkCluster(context, { cluster })));
   counts["recoverCluster"] = await countOf(async () => valueOf(await recoverCluster(context, { cluster })));
   const { nodeId } = valueOf(await createClusterNode(context, { cluster, name: "first" }));

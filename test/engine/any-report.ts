@@ -93,10 +93,19 @@ export const anyGround: fc.Arbitrary<Ground> = fc.record({
   fromHost: fc.boolean(),
 });
 export const anyNode: fc.Arbitrary<NodeState> = fc
-  .record({ status: fc.constantFrom(...nodeStatuses), ran: fc.boolean(), acting: fc.boolean(), justStarted: fc.boolean() })
-  .map(({ status, ran, acting, justStarted }) => ({
+  .record({
+    status: fc.constantFrom(...nodeStatuses),
+    ran: fc.boolean(),
+    acting: fc.boolean(),
+    justStarted: fc.boolean(),
+    replacing: fc.boolean(),
+    wanted: fc.constantFrom(null, 4, 9),
+  })
+  .map(({ status, ran, acting, justStarted, replacing, wanted }) => ({
     ...plainNode,
     status,
+    replacing: replacing && status === "UPDATING",
+    wantedProfileId: wanted === null ? null : brandId("profile", uuid(wanted)),
     // Who stands has run; who was never made has not.
     startedAt:
       (ran || ["ACTIVE", "UPDATING", "SUSPENDED", "WARNING"].includes(status)) && status !== "PLANNED"
@@ -109,7 +118,7 @@ export const anyNode: fc.Arbitrary<NodeState> = fc
 export const anyTask = fc.record({
   kind: fc.constantFrom(...taskKinds),
   attempt: fc.integer({ min: 1, max: 12 }),
-  params: fc.constantFrom(null, { stage: "close" }, { stage: "make" }),
+  params: fc.constantFrom(null, { stage: "close" }, { stage: "make" }, { stage: "inPlace", change: 2 }, { stage: "inPlace", was: "UPDATE" }),
 });
 export const anyObservation: fc.Arbitrary<Observation> = fc.record({
   nodeId: fc.constant(plainNode.id),

@@ -36,6 +36,7 @@ const begunIn: readonly (readonly [TaskKind, NodeStatus])[] = [
   ["CREATE", "CREATING"],
   ["DELETE", "DELETING"],
   ["RECOVER", "RECOVERING"],
+  ["UPDATE", "UPDATING"],
   ["CHECK", "ACTIVE"],
   ["CHECK", "ERROR"],
   ["CHECK", "UNKNOWN"],
@@ -48,7 +49,7 @@ const answers: Readonly<Record<TaskKind, readonly TaskReport["kind"][]>> = {
   RECOVER: ["made", "closed", "failed"],
   CHECK: ["inspected", "failed"],
   INSPECT: ["inspected", "failed"],
-  UPDATE: ["failed"],
+  UPDATE: ["made", "closed", "failed"],
   OPERATE: ["failed"],
 };
 

@@ -29,6 +29,7 @@ import { schemaState } from "../../src/store/migrate.ts";
 import { saveCrashes, saveSignals, startProbes, stopProbes } from "../../src/store/node-memory.ts";
 import { lockNodes } from "../../src/store/node-write.ts";
 import { listPatients, rememberNotable } from "../../src/store/notable.ts";
+import { countOutdated, selectOutdated, summarizeOutdated } from "../../src/store/outdated.ts";
 import { lanesOf, listProbes, readProbes } from "../../src/store/probe.ts";
 import { lockSpecsAfter, replaceSpecs } from "../../src/store/profile-spec.ts";
 import { findProjectByName } from "../../src/store/project.ts";
@@ -133,6 +134,12 @@ async function tourMembers(tx: Tx, clusterId: ClusterId): Promise<void> {
     ids,
     32,
   );
+  // All members are of another profile than this one.
+  const wish = { id: clusterId, profileId: brandId("profile", "00000000-0000-7000-8000-000000000009"), profileChangedAt: now };
+  const { working } = await summarizeOutdated(db, wish);
+  expect(working).toBeGreaterThan(500);
+  expect(await selectOutdated(db, wish, { idle: 10, working: 10 })).not.toEqual([]);
+  expect(await countOutdated(db, wish, 1_000_000)).toBeGreaterThan(500);
   // What loops ask once a second may not come while the workers live.
   await listOverdueNodeActions(db, 20);
   await listProbes(

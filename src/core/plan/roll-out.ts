@@ -61,11 +61,12 @@ export function changesInPlace(from: JsonObject, to: JsonObject, inPlace: readon
 }
 
 /** The dotted paths at which two specs differ; lists count as a whole. */
-export function changedPaths(from: JsonObject, to: JsonObject, prefix = ""): string[] {
+function changedPaths(from: JsonObject, to: JsonObject, prefix = ""): string[] {
   return [...new Set([...Object.keys(from), ...Object.keys(to)])].flatMap((key) => {
     const [before, after] = [valueOf(from, key), valueOf(to, key)];
     const path = `${prefix}${key}`;
-    if (isJsonObject(before) && isJsonObject(after)) return changedPaths(before, after, `${path}.`);
+    const [left, right] = [before ?? (isJsonObject(after) ? {} : before), after ?? (isJsonObject(before) ? {} : after)];
+    if (isJsonObject(left) && isJsonObject(right)) return changedPaths(left, right, `${path}.`);
     return JSON.stringify(before) === JSON.stringify(after) ? [] : [path];
   });
 }

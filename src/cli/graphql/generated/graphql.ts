@@ -445,7 +445,7 @@ export type NodeStatus =
   | 'SUSPENDED'
   /** A reply was lost or its host is away: it is read back before anything else is done. */
   | 'UNKNOWN'
-  /** There, and being changed in place. */
+  /** Being brought over to another profile: changed in place, or replaced under its own name. */
   | 'UPDATING'
   /** There, but a side duty failed. */
   | 'WARNING';
@@ -597,6 +597,8 @@ export type UpdateClusterInput = {
   minSize?: number | null | undefined;
   /** 1–128 of [A-Za-z0-9._-], a letter or digit first; unique among the project's clusters that live. */
   name?: string | null | undefined;
+  /** What members are made from; of the same type as before. By name: the newest revision. Supersedes earlier wishes for a profile. */
+  profile?: ObjectBy | null | undefined;
   /** For actions from now on. */
   timeoutSeconds?: number | null | undefined;
 };
