@@ -14,6 +14,8 @@ import { latency, printTable, whole } from "./table.ts";
 import { climb, swing, type Wishes } from "./wish.ts";
 
 const connections = 32;
+/** Changes that could not even be sent within this multiple of the time that they were to take are left out, but for the last one. */
+const patience = 2;
 /** What is to be reached. */
 const settledMs = 2_000;
 const callShare = 1.1;
@@ -61,8 +63,8 @@ export async function benchSupersede(seconds: number, quick: boolean): Promise<v
         const calls = one.creates + one.deletes;
         return [
           [
-            `${one.name}: changes asked for at ${rate}/s, accepted, refused`,
-            `${whole(one.asked)}, ${whole(one.accepted)}, ${one.refused.length}${verdict(one.refused.length === 0)}`,
+            `${one.name}: changes to be made at ${rate}/s, accepted, refused`,
+            `${whole(one.asked)}, ${whole(one.accepted)}, ${one.refused.length}${verdict(one.accepted === one.asked)}`,
           ],
           [`${one.name}: accepted a second`, `${whole(one.perSecond)}${verdict(one.perSecond >= 0.99 * rate)}`],
           [`${one.name}: p50 / p99 ms since it was due`, latency(one.sinceDue)],
@@ -100,11 +102,12 @@ async function storm(installation: Installation, database: pg.Client, wishes: Wi
   const refused: string[] = [];
   const cpuBefore = cpuSecondsUnder(pid);
   const startedMs = performance.now();
+  const untilMs = startedMs + (patience * 1_000 * wishes.sizes.length) / rate;
   let next = 0;
   // As many askers as connections, so that nothing but the server makes a change wait.
   const sizes = wishes.sizes.slice(0, -1);
   const ask = async (): Promise<void> => {
-    for (let n = next++; n < sizes.length; n = next++) {
+    for (let n = next++; n < sizes.length && performance.now() < untilMs; n = next++) {
       const dueMs = startedMs + (n * 1_000) / rate;
       const early = dueMs - performance.now();
       if (early > 0) await new Promise((resolve) => setTimeout(resolve, early));
