@@ -13,7 +13,8 @@ import { latency, memoryUnder, printTable, whole } from "./table.ts";
 const membersEach = 10;
 /** As many as one operation may hold (MUSTER_LIMIT_ROOT_MUTATIONS). */
 const perRequest = 20;
-const connections = 8;
+/** More would only wait for each other: an operation carries out its mutations one by one, within its 10 s. */
+const connections = 4;
 /** Between two looks at the database while it works, ms: a look reads a row per cluster. */
 const lookMs = 250;
 const restSeconds = 20;
