@@ -11,8 +11,8 @@ export interface Growth {
 }
 
 /** From the moment a resize is sent until the frame that says its action has ended is here. */
-export async function measureGrowth(client: ApiClient, members: number, rounds: number): Promise<Growth> {
-  await makeProfile(client, "grow", "sim", {});
+export async function measureGrowth(client: ApiClient, members: number, rounds: number, spec: Record<string, unknown> = {}): Promise<Growth> {
+  await makeProfile(client, "grow", "sim", spec);
   const { clusterId } = await makeCluster(client, "grow", 0);
   const ends = await listen(client, ["action.finished"]);
   const up: number[] = [];

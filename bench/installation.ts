@@ -23,8 +23,11 @@ export interface Installation {
 
 const program = fileURLToPath(new URL("../dist/src/main/muster.js", import.meta.url));
 
-/** @param databaseUrl a server that runs already, instead of one of its own */
-export async function startInstallation(databaseUrl: string | null = null): Promise<Installation> {
+/**
+ * @param databaseUrl a server that runs already, instead of one of its own
+ * @param settings besides those that every bench has
+ */
+export async function startInstallation(databaseUrl: string | null = null, settings: Readonly<Record<string, string>> = {}): Promise<Installation> {
   const folder = mkdtempSync(join(tmpdir(), "muster-bench-"));
   // Root's PostgreSQL runs as another user; closed to that one, its data would stand elsewhere and stay behind.
   chmodSync(folder, 0o755);
@@ -43,6 +46,7 @@ export async function startInstallation(databaseUrl: string | null = null): Prom
       // The limit of one token is not what is measured.
       MUSTER_LIMIT_TOKEN_REQUESTS_PER_SECOND: "100000",
       ...(databaseUrl === null ? {} : { DATABASE_URL: databaseUrl }),
+      ...settings,
     },
   });
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));

@@ -36,9 +36,10 @@ export function processTree(root: number): ProcessMemory[] {
   });
 }
 
-/** CPU time that they have used so far, s, with that of children that have ended. */
-export function cpuSecondsUnder(root: number): number {
-  const ticks = pidsUnder(root).map((pid) => {
+/** CPU time that they have used so far, s, with that of children that have ended. @param wanted by title; else all */
+export function cpuSecondsUnder(root: number, wanted: (title: string) => boolean = () => true): number {
+  const counted = pidsUnder(root).filter((pid) => wanted(readOrNull(`/proc/${pid}/cmdline`) ?? ""));
+  const ticks = counted.map((pid) => {
     const stat = readOrNull(`/proc/${pid}/stat`);
     const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ") ?? [];
     return [11, 12, 13, 14].reduce((sum, field) => sum + Number(fields[field] ?? 0), 0);
