@@ -55,8 +55,8 @@ const pollMs = 1_000;
 const marginMs = 5_000;
 
 export interface Executor extends Loop {
-  /** Something new may be due: of these clusters, or (null) of any. */
-  look(clusterIds: readonly ClusterId[] | null): void;
+  /** Something new is due of this cluster, or (null) may be of any. */
+  look(clusterId: ClusterId | null): void;
   /** Why members of the profile wait for their provider, as far as this worker knows; null: they do not. */
   silenceOf(profileId: ProfileId): string | null;
   /** Resolves when no driver call is under way. */
@@ -82,8 +82,8 @@ export function startExecutor(deps: ExecutorDeps): Executor {
   const running = new Set<Promise<void>>();
   let hand: Hand | null = null;
   let after: ClusterId | null = null;
-  let news = false;
-  const goodUntilMs = (of: Hand): number => (news ? of.goodUntilNewsMs : of.goodUntilMs);
+  let news: "none" | "perhaps" | "certainly" = "none";
+  const goodUntilMs = (of: Hand): number => (news === "none" ? of.goodUntilMs : news === "perhaps" ? of.goodUntilNewsMs : 0);
 
   const turn = async (): Promise<number> => {
     const full = lanes.inFlight.size >= inFlightLimit;
@@ -93,7 +93,7 @@ export function startExecutor(deps: ExecutorDeps): Executor {
     const waits = waitingKinds(deps.held(), full);
     const drawn = hand !== null && dispatch.waiting > 0 && clock.monotonicMs() < goodUntilMs(hand) && isGood(hand, lanes.held, waits);
     if (hand === null || !drawn) {
-      news = false;
+      news = "none";
       hand = await read(deps, dispatch, waits, after);
       after = hand.after;
     }
@@ -123,10 +123,10 @@ export function startExecutor(deps: ExecutorDeps): Executor {
   return {
     ...loop,
     silenceOf: (profileId) => dispatch.silenceOf(profileId),
-    look: (clusterIds) => {
+    look: (clusterId) => {
       // More of a cluster that waits already is no news: it has its turn.
-      if (clusterIds === null) news = true;
-      else if (!clusterIds.every((id) => dispatch.hasWaiting(id))) hand = null;
+      if (clusterId !== null && !dispatch.hasWaiting(clusterId)) news = "certainly";
+      else if (clusterId === null && news === "none") news = "perhaps";
       loop.bell.ring();
     },
     idle: async () => {

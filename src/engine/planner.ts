@@ -29,8 +29,8 @@ export interface PlannerDeps {
   readonly lanes: LaneBook;
   readonly specs: SpecCache;
   readonly logger: Logger;
-  /** Tasks of these clusters may have been written: the executor should look. */
-  readonly onPlanned: (clusterIds: readonly ClusterId[]) => void;
+  /** Tasks of the cluster may have been written: the executor should look. */
+  readonly onPlanned: (clusterId: ClusterId) => void;
   /** Why nothing may be made, removed or healed just now, or null. */
   readonly held: () => string | null;
   /** Why members of the profile wait for their provider, or null. */
@@ -62,7 +62,6 @@ export function startPlanner(deps: PlannerDeps): Loop {
         deps.logger[ordinary ? "debug" : "error"]({ clusterId: cluster.clusterId, error }, "a cluster was not planned");
       }
     }
-    if (due.length > 0) deps.onPlanned(due.map((cluster) => cluster.clusterId));
     if (due.length === turnLimit) return 0;
     const next = await nextDueMs(store.db, held);
     return next === null ? pollMs : Math.max(0, Math.min(pollMs, next));
@@ -143,7 +142,10 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
   });
   // The lanes of new tasks may be other workers'.
   const rolled = plan.rollOut.idle + plan.rollOut.working;
-  if (plan.create > 0 || plan.remove > 0 || plan.heal > 0 || rolled > 0 || spreading.length > 0) store.wake.work();
+  if (plan.create > 0 || plan.remove > 0 || plan.heal > 0 || rolled > 0 || spreading.length > 0) {
+    deps.onPlanned(id);
+    store.wake.work();
+  }
   if (plan.forget && applied !== "void") {
     rates.delete(id);
     return;

@@ -85,7 +85,7 @@ export function startWorker(deps: WorkerDeps): Worker {
     lanes,
     specs,
     logger,
-    onPlanned: (clusterIds) => executor.look(clusterIds),
+    onPlanned: (clusterId) => executor.look(clusterId),
     held: () => readBack.held(),
     silenceOf: (profileId) => executor.silenceOf(profileId),
   });
