@@ -257,7 +257,7 @@ describe("statements", () => {
     const before = costs(few);
     const grown = [...costs(many)].filter(
       ([statement, rows]) =>
-        !growing.has(statement) && !(walks.has(statement) && rows <= longestWalk) && rows > Math.max(100, 2 * (before.get(statement) ?? 0)),
+        !growing.has(statement) && !(walks.has(statement) && rows <= longestWalk) && rows > Math.max(fewRows, 2 * (before.get(statement) ?? 0)),
     );
     expect(grown.map(([statement, rows]) => `${statement}: ${before.get(statement) ?? "never"} → ${rows}`)).toEqual([]);
   });
