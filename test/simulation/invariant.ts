@@ -42,6 +42,7 @@ export async function breaches(witnesses: Witnesses): Promise<string[]> {
     ...(await inconsistencies(server.db)),
     ...transitionBreaches(lines),
     ...sizeBreaches(lines),
+    ...takenBackBreaches(lines),
     ...(await wishBreaches(server, clients)),
     ...subscribers.flatMap((subscriber, i) => streamBreaches(`subscriber ${i + 1}`, lines, subscriber.seen)),
     ...(await failureBreaches(server, witnesses.failing)),
@@ -71,6 +72,27 @@ function sizeBreaches(lines: readonly Line[]): string[] {
     const before = wanted.get(id);
     wanted.set(id, line.data["to"]);
     return before === line.data["from"] ? [] : [`cluster ${id} was resized from ${String(line.data["from"])}, but ${String(before)} was wanted`];
+  });
+}
+
+/** A deletion that was taken back takes nobody away any more: until the next wish there are as many as were wanted. */
+function takenBackBreaches(lines: readonly Line[]): string[] {
+  const wanted = new Map<string, number>();
+  const standing = new Map<string, Set<string>>();
+  const calm = new Set<string>();
+  return lines.flatMap((line) => {
+    const id = line.cluster_id ?? "";
+    const type = named(line);
+    const members = standing.get(id) ?? new Set();
+    standing.set(id, members);
+    if (type === "cluster.created") wanted.set(id, Number(line.data["desiredCapacity"]));
+    if (type === "cluster.resized") wanted.set(id, Number(line.data["to"]));
+    if (type === "cluster.deletion.cancelled") calm.add(id);
+    else if (type === "cluster.deletion.wanted" || type === "cluster.resized" || type === "action.created") calm.delete(id);
+    if (type === "node.created") members.add(line.node_id ?? "");
+    const goes = type === "node.deleted" || (type === "node.status.changed" && line.data["to"] === "DELETING");
+    if (!goes || !members.delete(line.node_id ?? "") || !calm.has(id) || members.size >= (wanted.get(id) ?? 0)) return [];
+    return [`node ${line.node_id} was taken away after the deletion of its cluster ${id} was taken back`];
   });
 }
 

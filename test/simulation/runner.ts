@@ -39,6 +39,8 @@ export function forkRunner(serverUrl: string): Runner {
 
 const [, entry, url] = process.argv;
 if (process.send !== undefined && entry === fileURLToPath(import.meta.url) && url !== undefined) {
+  // Whoever started it may be killed.
+  process.once("disconnect", () => process.exit());
   const runner = await openRunner(url);
   process.on("message", async (seed: number | "end") => {
     if (seed === "end") {

@@ -246,7 +246,8 @@ class Scenario {
       if (what !== "delete" || answer === null) continue;
       fleet.gone = true;
       if (own.chance(0.5)) continue;
-      await this.stage.wait(own.between(0, 100));
+      // Mostly while its first pass is being planned.
+      await this.stage.wait(own.pick([0, 3, 6, 10, 15, 100]));
       if ((await client.ask("take deletion back", cancellation(answer["actionId"] ?? ""))) !== null) fleet.gone = false;
     }
   }

@@ -133,7 +133,10 @@ const fold: Readonly<Record<EventTypeName, Folder>> = {
     if (row !== undefined) row["settled"] = text(event.data["generation"]);
   },
   "cluster.deleted": (state, event) => {
-    if (!state.clusters.delete(event.clusterId ?? "")) state.breaches.push(`cluster ${event.clusterId}: deleted, but the ledger knows none`);
+    const row = state.clusters.get(event.clusterId ?? "");
+    if (row === undefined) state.breaches.push(`cluster ${event.clusterId}: deleted, but the ledger knows none`);
+    else if (row["deleting"] !== true) state.breaches.push(`cluster ${event.clusterId}: deleted, but nobody wanted that any more`);
+    state.clusters.delete(event.clusterId ?? "");
   },
   "node.created": (state, event) => {
     if (state.nodes.has(event.nodeId ?? "")) state.breaches.push(`node ${event.nodeId}: created twice`);
