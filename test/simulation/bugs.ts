@@ -49,7 +49,7 @@ export const bugs: readonly Bug[] = [
   bug("no-judge", "nobody judges silent workers", ["engine/maintenance/peer-judge.ts", "if (silent.length === 0 ||", "if (silent.length >= 0 ||"]),
   bug("taken-over-listed", "a create that somebody began is repeated by a driver that is not keyed", [
     "engine/executor.ts",
-    'verb === "create" && driver.idempotency !== "keyed"',
+    '(verb === "create" || verb === "update") && driver.idempotency !== "keyed"',
     "false",
   ]),
   bug("read-back-at-once", "what was lost is read back before it can be seen", [
@@ -66,8 +66,8 @@ export const bugs: readonly Bug[] = [
   // ── Effects ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
   bug("recovery-keeps-epoch", "a new life goes on under the old one's key", [
     "engine/report.ts",
-    "patch: { epoch: node.epoch + 1, physicalId: null, addresses: null }, task: make",
-    "patch: { physicalId: null, addresses: null }, task: make",
+    "const closed: NodePatch = { epoch: node.epoch + 1, ",
+    "const closed: NodePatch = { ",
   ]),
   bug("recovery-without-closing", "a recovery does not close the former life first", ["engine/heal.ts", '{ stage: "close" }', '{ stage: "make" }']),
   bug("unknown-is-done", "a deletion whose answer was lost counts as done", [
@@ -164,8 +164,8 @@ export const bugs: readonly Bug[] = [
   // ── Books ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
   bug("count-of-the-gone", "who is gone stays counted", [
     "store/node-write.ts",
-    "tx.count(node.clusterId, statusField[node.status], -1);\n      countHealth",
-    "countHealth",
+    "tx.count(node.clusterId, statusField[node.status], -1);\n      if (node.replacing)",
+    "if (node.replacing)",
   ]),
   bug("health-of-the-going", "who is going still counts as healthy", ["store/node-write.ts", 'if (status === "DELETING") return;', ""]),
   bug("health-untold", "a change of health has no event", [
