@@ -3,7 +3,7 @@
  * kept: nothing of it may be lost, changed or done twice.
  */
 import { cancelAction } from "../../src/commands/action.ts";
-import { createCluster, deleteCluster } from "../../src/commands/cluster.ts";
+import { createCluster, deleteCluster, updateCluster } from "../../src/commands/cluster.ts";
 import { checkCluster, recoverCluster } from "../../src/commands/cluster-job.ts";
 import { resizeCluster, scaleInCluster, scaleOutCluster } from "../../src/commands/cluster-size.ts";
 import type { CommandContext } from "../../src/commands/command.ts";
@@ -99,7 +99,8 @@ export interface Fleet {
   readonly id: string;
   readonly clusterId: string;
   readonly type: string;
-  readonly profileId: string;
+  /** Of its type; the first is the one it is made with. */
+  readonly profiles: readonly string[];
   gone: boolean;
 }
 
@@ -131,7 +132,7 @@ export async function drawWish(stage: Stage, dice: Dice, fleet: Fleet): Promise<
   const count = dice.between(1, 3);
   const size = dice.below(7);
   const flag = dice.chance(0.5);
-  const draw = dice.below(25);
+  const draw = dice.below(27);
   if (draw < 5)
     return {
       what: `resize exactly ${size}`,
@@ -156,5 +157,9 @@ export async function drawWish(stage: Stage, dice: Dice, fleet: Fleet): Promise<
     };
   if (draw < 21) return { what: "create node", wish: (c, idempotencyKey) => createClusterNode(c, { cluster, idempotencyKey }) };
   if (draw < 23) return { what: "cancel", wish: cancellation(action) };
+  if (draw < 25) {
+    const profile = { id: dice.pick(fleet.profiles) };
+    return { what: "change the profile", wish: (c, idempotencyKey) => updateCluster(c, { cluster, profile, idempotencyKey }) };
+  }
   return { what: "delete", wish: (c, idempotencyKey) => deleteCluster(c, { cluster, abandon: fleet.type === "blind", idempotencyKey }) };
 }

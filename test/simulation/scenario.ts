@@ -185,20 +185,23 @@ class Scenario {
     const count = own.between(1, 2);
     for (let i = 0; i < count; i++) {
       const type = own.pick(["keyed", "keyed", "listed", "listed", "blind"] as const);
-      const profile = await client.ask("create profile", (c, idempotencyKey) =>
-        createProfile(c, { name: `profile-${i}`, type, spec: {}, idempotencyKey }),
-      );
-      const id = encodeId("profile", brandId("profile", profile?.["profileId"] ?? "") as ProfileId);
-      await this.foundFleet(client, type, id, own.between(1, 5));
+      const profiles: string[] = [];
+      for (const which of ["old", "new"]) {
+        const profile = await client.ask("create profile", (c, idempotencyKey) =>
+          createProfile(c, { name: `profile-${i}-${which}`, type, spec: {}, idempotencyKey }),
+        );
+        profiles.push(encodeId("profile", brandId("profile", profile?.["profileId"] ?? "") as ProfileId));
+      }
+      await this.foundFleet(client, type, profiles, own.between(1, 5));
     }
   }
 
-  private async foundFleet(client: Client, type: string, profileId: string, size: number): Promise<void> {
+  private async foundFleet(client: Client, type: string, profiles: readonly string[], size: number): Promise<void> {
     const name = `fleet-${this.founded++}`;
-    const answer = await client.ask(`create ${name}`, newCluster(name, profileId, size));
+    const answer = await client.ask(`create ${name}`, newCluster(name, profiles[0] ?? "", size));
     if (answer === null) return;
     const clusterId = answer["clusterId"] ?? "";
-    this.fleets.push({ id: encodeId("cluster", brandId("cluster", clusterId) as ClusterId), clusterId, type, profileId, gone: false });
+    this.fleets.push({ id: encodeId("cluster", brandId("cluster", clusterId) as ClusterId), clusterId, type, profiles, gone: false });
   }
 
   /** Wishes and faults; returns whether the provider was bad, too. */
@@ -238,7 +241,7 @@ class Scenario {
       await this.stage.wait(own.between(1, 500));
       const fleet = own.pick(this.fleets);
       if (fleet.gone && this.fleets.length < mostFleets && own.chance(0.7)) {
-        await this.foundFleet(client, fleet.type, fleet.profileId, own.between(0, 3));
+        await this.foundFleet(client, fleet.type, fleet.profiles, own.between(0, 3));
         continue;
       }
       const { what, wish } = await drawWish(this.stage, own, fleet);
@@ -315,6 +318,9 @@ class Scenario {
        union all
        select 'action ' || a.id || ' of kind ' || a.kind || ' goes on' from muster.action a
         where a.finished_at is null
+       union all
+       select 'node ' || n.name || ' is of another profile than its cluster' from muster.node n join muster.cluster c on c.id = n.cluster_id
+        where n.profile_id <> c.profile_id
        union all
        select 'node ' || n.name || ' has a task of kind ' || t.kind from muster.task t join muster.node n on n.id = t.node_id
        union all
