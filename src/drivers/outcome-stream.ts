@@ -31,6 +31,9 @@ export function errorOf(thrown: unknown): DriverError {
 const lateError: DriverError = { class: "unknown", code: "DEADLINE", message: "no answer came before the deadline" };
 const abortedError: DriverError = { class: "unknown", code: "ABORTED", message: "the worker let go of the call" };
 
+/** Made once: without a reason, each abort makes an exception with a stack, which was a tenth of a worker's time where every node has its call. */
+const callOver = new Error("the driver's call is over");
+
 /** Aborted by the call's own signal and by its deadline. `end` must be called when nobody waits any more. */
 export interface CallEnd {
   readonly signal: AbortSignal;
@@ -43,18 +46,18 @@ export function endOf(context: CallContext, deps: Waiting): CallEnd {
   const over = new AbortController();
   // Every node of a batch, and every call of a worker, listens: that is no leak.
   setMaxListeners(0, over.signal, context.signal);
-  const onAbort = (): void => over.abort();
-  if (context.signal.aborted) over.abort();
+  const onAbort = (): void => over.abort(callOver);
+  if (context.signal.aborted) over.abort(callOver);
   else context.signal.addEventListener("abort", onAbort, { once: true });
   const untilDeadline = context.deadlineMs - deps.clock.monotonicMs();
-  if (untilDeadline <= 0) over.abort();
+  if (untilDeadline <= 0) over.abort(callOver);
   else void deps.timers.wait(untilDeadline, over.signal).then(onAbort);
   return {
     signal: over.signal,
     reason: () => (context.signal.aborted ? abortedError : lateError),
     end: () => {
       context.signal.removeEventListener("abort", onAbort);
-      over.abort();
+      over.abort(callOver);
     },
   };
 }

@@ -16,7 +16,7 @@ export function createDoorbell(timers: Timers): Doorbell {
   let waiting: AbortController | null = null;
   const ring = (): void => {
     rung = true;
-    waiting?.abort();
+    waiting?.abort("rung");
   };
   return {
     ring,

@@ -23,6 +23,9 @@ const slotMs = 5;
 /** A lifetime is looked at this long after it should be over, so that one look is enough. */
 const afterLifeMs = 20;
 
+/** Why a wait ends early; made once, because an abort without a reason makes an exception. */
+const awake = "there is something to look at";
+
 export interface SimDeps extends Waiting {
   readonly provider: Provider;
 }
@@ -166,13 +169,13 @@ async function* outcomesWhenDue<T>(
   const open = new Set(nodes.map((node) => node.id));
   let due: Due<T>[] = [];
   let wake = new AbortController();
-  call.signal.addEventListener("abort", () => wake.abort(), { once: true });
+  call.signal.addEventListener("abort", () => wake.abort(awake), { once: true });
   try {
     const calls = call.signal.aborted ? [] : callsOf(membersOf(nodes, context, operation));
     for (const members of calls) {
       void askSafely(deps, ask, members, call.signal).then((answered) => {
         due = [...due, ...answered].sort((a, b) => a.atMs - b.atMs);
-        wake.abort();
+        wake.abort(awake);
       });
     }
     while (open.size > 0 && !call.signal.aborted) {
