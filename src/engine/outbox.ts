@@ -39,11 +39,17 @@ export type Report =
 
 export interface Outbox {
   push(report: Report): void;
+  /** So many reports wait that what can be seen again should be left alone: the database is slow, or away. */
+  readonly full: boolean;
+  /** Resolves when it is not full, or when the signal is aborted. */
+  room(signal: AbortSignal): Promise<void>;
   /** Resolves when everything pushed so far is written or dropped. */
   drained(): Promise<void>;
   stop(): Promise<void>;
 }
 
+/** Reports that wait before it is full: what may be in flight, and as many observations again. */
+const queueLimit = 10_000;
 /** Reports a transaction at most: it stays far below 250 ms and 10,000 rows. */
 const batchLimit = 1_000;
 /** How often a batch waits for a lock until it times out (5 s each) before the report that does not get it is looked for. */
@@ -64,6 +70,8 @@ export function startOutbox(deps: {
   const queue: Report[] = [];
   const bell = createDoorbell(timers);
   let waiting: (() => void)[] = [];
+  const full = (): boolean => queue.length >= queueLimit;
+  const room = createRoom(full);
   let busy = false;
 
   const finish = (reports: readonly Report[]): void => {
@@ -114,6 +122,7 @@ export function startOutbox(deps: {
       }
       if (queue.length < batchLimit / 2 && !bell.stopped) await timers.wait(gatherMs);
       const batch = takeBatch(queue);
+      room.look();
       busy = true;
       const startedMs = clock.monotonicMs();
       const probed = await write(batch);
@@ -130,6 +139,10 @@ export function startOutbox(deps: {
       queue.push(report);
       bell.ring();
     },
+    get full() {
+      return full();
+    },
+    room: room.wait,
     drained: () =>
       queue.length === 0 && !busy
         ? Promise.resolve()
@@ -141,6 +154,23 @@ export function startOutbox(deps: {
       await done;
       waiting = [];
     },
+  };
+}
+
+/** Those who wait until it is no longer full. */
+function createRoom(full: () => boolean): { look(): void; wait(signal: AbortSignal): Promise<void> } {
+  const waiting: (() => void)[] = [];
+  return {
+    look: () => {
+      if (!full()) for (const resolve of waiting.splice(0)) resolve();
+    },
+    wait: (signal) =>
+      full() && !signal.aborted
+        ? new Promise((resolve) => {
+            waiting.push(resolve);
+            signal.addEventListener("abort", () => resolve(), { once: true });
+          })
+        : Promise.resolve(),
   };
 }
 

@@ -17,13 +17,21 @@ function verdicts(): {
   readonly tell: (id: number, ok?: boolean) => void;
   readonly kept: () => number;
   readonly reports: Report[];
+  /** Whether the outbox is full. */
+  crowd(full: boolean): void;
   pass(ms: number): void;
 } {
   const reports: Report[] = [];
+  let full = false;
   let atMs = 1_000_000;
   const created = createProbeVerdicts({
     store: { runtime: { clock: { monotonicMs: () => atMs, wallMs: () => atMs } } },
-    outbox: { push: (report) => void reports.push(report) },
+    outbox: {
+      push: (report) => void reports.push(report),
+      get full() {
+        return full;
+      },
+    },
   });
   return {
     tell: (id, ok = false) =>
@@ -41,6 +49,9 @@ function verdicts(): {
       ),
     kept: () => created.kept,
     reports,
+    crowd: (now) => {
+      full = now;
+    },
     pass: (ms) => {
       atMs += ms;
     },
@@ -77,6 +88,16 @@ describe("probe verdicts", () => {
       tell(1);
       pass(30_000);
     }
+    expect(reports).toHaveLength(1);
+  });
+
+  test("the outbox is full → nothing is told; it has room again → told with the next answer", () => {
+    const { tell, reports, crowd } = verdicts();
+    crowd(true);
+    for (let i = 0; i < 5; i++) tell(1);
+    expect(reports).toEqual([]);
+    crowd(false);
+    tell(1);
     expect(reports).toHaveLength(1);
   });
 });

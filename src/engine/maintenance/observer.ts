@@ -22,7 +22,7 @@ export function startObserver(deps: {
   function watch(driver: Driver, stream: NonNullable<Driver["watch"]>): { stop(): Promise<void> } {
     // A stream that ends or breaks is opened again after a pause; what was missed is found by the check that a new stream begins with.
     return startLoop({ name: `watch ${driver.type}`, timers: deps.store.runtime.timers, logger: deps.logger }, async () => {
-      for await (const seen of stream({ hostId: deps.hostId, signal: stopping.signal })) await report(deps, seen);
+      for await (const seen of stream({ hostId: deps.hostId, signal: stopping.signal })) await report(deps, seen, stopping.signal);
       return stopping.signal.aborted ? 60_000 : 1_000;
     });
   }
@@ -38,11 +38,14 @@ export function startObserver(deps: {
 async function report(
   deps: { readonly store: Store; readonly lanes: LaneBook; readonly outbox: Outbox },
   seen: readonly Observation[],
+  signal: AbortSignal,
 ): Promise<void> {
   const lanes = await lanesOf(
     deps.store.db,
     seen.map((observation) => observation.nodeId),
   );
+  // What a driver saw it may not see again: it waits, and the driver's stream with it.
+  await deps.outbox.room(signal);
   for (const observation of seen) {
     const lane = lanes.get(observation.nodeId);
     const epoch = lane === undefined ? undefined : deps.lanes.held.get(lane);

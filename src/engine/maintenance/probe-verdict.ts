@@ -30,7 +30,7 @@ const sweepMs = 60_000;
 
 export function createProbeVerdicts(deps: {
   readonly store: { readonly runtime: Pick<Runtime, "clock"> };
-  readonly outbox: Pick<Outbox, "push">;
+  readonly outbox: Pick<Outbox, "push" | "full">;
 }): ProbeVerdicts {
   const streaks = new Map<NodeId, Streak>();
   let sweptAtMs = 0;
@@ -59,7 +59,8 @@ export function createProbeVerdicts(deps: {
       // while it was starting count as soon as it no longer is.
       const well = result.ok && !steady && (starting || streak.successes >= plan.successThreshold);
       const sick = !result.ok && !starting && streak.failures >= plan.failureThreshold;
-      if (!well && !sick) return;
+      // With the next probe it is told all the same.
+      if ((!well && !sick) || deps.outbox.full) return;
       streaks.delete(node.id);
       deps.outbox.push({
         from: "watch",
