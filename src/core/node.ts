@@ -91,7 +91,7 @@ export const nodeTransitions = {
     deleteWanted: "DELETING",
   },
   ERROR: { found: "ACTIVE", lost: "UNKNOWN", recoverBegun: "RECOVERING", updateBegun: "UPDATING", deleteWanted: "DELETING" },
-  UNKNOWN: { found: "ACTIVE", absent: "PLANNED", vanished: "ERROR", deleteWanted: "DELETING" },
+  UNKNOWN: { found: "ACTIVE", absent: "PLANNED", vanished: "ERROR", updateBegun: "UPDATING", deleteWanted: "DELETING" },
   DELETING: { deleted: "GONE" },
 } as const satisfies Record<NodeStatus, Row>;
 

@@ -224,8 +224,9 @@ function decideInspected(
     if (node.status !== "UNKNOWN") return { ...nothing, patch: ended, task: nextCheck(made, now), action, totals: checked };
     if (wasUpdate(begun) && begun.params?.["stage"] === "inPlace") {
       // That it is there does not say what it is by now, and asking once more could be asking twice: it is made anew instead.
-      const reason = "read back: it is there, but nobody knows whether it was updated";
-      return { ...setAside("ERROR", reason, memory, ground), totals: ["update_failed_total", ...checked] };
+      const statusReason = "read back: it is there, but nobody knows whether it was updated";
+      const task = { kind: "UPDATE" as const, dueAt: now, attempt: 0, params: { stage: "close" } };
+      return { ...nothing, patch: { status: "UPDATING", statusReason, replacing: true, ...ended }, task, action, totals: checked };
     }
     // What was being done to it when it was lost has come out well after all.
     const found = decideMade(node, begun, made, memory, ground);

@@ -141,8 +141,17 @@ async function failureBreaches(server: SimulatedServer, failing: boolean): Promi
 
 /** Tables and provider agree: who is ACTIVE lives, and nothing lives that no row names. */
 async function bookBreaches(server: SimulatedServer, provider: Provider): Promise<string[]> {
-  const nodes = await server.read<{ id: string; name: string; status: number; epoch: number; physical_id: string | null }>(
-    "select id, name, status, epoch, physical_id from muster.node order by id",
+  const nodes = await server.read<{
+    id: string;
+    name: string;
+    status: number;
+    epoch: number;
+    physical_id: string | null;
+    spec: object;
+    behind: boolean;
+  }>(
+    `select n.id, n.name, n.status, n.epoch, n.physical_id, p.spec, not n.own_profile and n.profile_id <> c.profile_id as behind
+       from muster.node n join muster.profile p on p.id = n.profile_id join muster.cluster c on c.id = n.cluster_id order by n.id`,
   );
   const graves = new Set((await server.read<{ node_id: string }>("select node_id from muster.tombstone order by 1")).map((row) => row.node_id));
   const rows = new Map(nodes.map((node) => [node.id, node]));
@@ -154,6 +163,9 @@ async function bookBreaches(server: SimulatedServer, provider: Provider): Promis
     if (thing === undefined) found.push(`${node.name} is ACTIVE as ${node.physical_id}, and nothing lives`);
     else if (thing.id !== node.physical_id || thing.epoch !== node.epoch)
       found.push(`${node.name} is ACTIVE as ${node.physical_id} of epoch ${node.epoch}; what lives is ${thing.id} of epoch ${thing.epoch}`);
+    else if (JSON.stringify(thing.spec) !== JSON.stringify(node.spec))
+      found.push(`${node.name} is said to be ${JSON.stringify(node.spec)}; ${thing.id} was told to be ${JSON.stringify(thing.spec)}`);
+    if (node.behind) found.push(`${node.name} was left behind by a roll-out`);
   }
   for (const thing of living) {
     if (!rows.has(thing.nodeId) && !graves.has(thing.nodeId))

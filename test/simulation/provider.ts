@@ -3,7 +3,8 @@
  * Calls travel: what was asked may arrive after whoever asked is dead, its answer may be lost, and it may be refused.
  */
 import type { NodeId } from "../../src/core/ids.ts";
-import type { CallContext, Driver, DriverError, DriverNode, Idempotency, Inspection, Made } from "../../src/drivers/driver.ts";
+import type { JsonObject } from "../../src/core/json.ts";
+import type { CallContext, ChangedNode, Driver, DriverError, DriverNode, Idempotency, Inspection, Made } from "../../src/drivers/driver.ts";
 import { CallFailed, outcomesAsTheyCome } from "../../src/drivers/outcome-stream.ts";
 import type { Dice } from "./dice.ts";
 import type { SimulatedProcess } from "./process.ts";
@@ -18,6 +19,10 @@ interface Thing {
   /** From then on the provider's list shows it. */
   readonly listedAtMs: number;
   alive: boolean;
+  /** What it was told to be, last. */
+  spec: JsonObject;
+  /** Changes it was asked for where it stands, by who does not know one key once. */
+  readonly changes: Set<number>;
 }
 
 export interface ProviderMood {
@@ -84,13 +89,17 @@ export class Provider {
       maxCallsInFlight: 4,
       timeoutMs: () => callTimeoutMs,
       specSchema: { type: "object" },
-      updatesInPlace: [],
+      updatesInPlace: ["label"],
       operations: [],
       parseSpec: (spec) => ({ spec, issues: [] }),
       probePlan: () => null,
       create: each("create", (node) => this.create(type, node)),
       delete: each("delete", (node) => this.delete(type, node)),
       inspect: each("inspect", (node) => this.inspect(type, node)),
+      update: (nodes, context) =>
+        outcomesAsTheyCome(nodes, context, { clock, timers }, (node) =>
+          this.call(type, "update", process, node, context, () => this.update(type, node, changeOf(nodes, node))),
+        ),
     };
   }
 
@@ -158,6 +167,8 @@ export class Provider {
       epoch: node.epoch,
       listedAtMs,
       alive: true,
+      spec: node.spec,
+      changes: new Set(),
     };
     this.things.push(thing);
     return this.made(thing);
@@ -178,6 +189,15 @@ export class Provider {
     return null;
   }
 
+  private update(type: Idempotency, node: DriverNode, change: number): Made {
+    const thing = this.things.find((each) => each.type === type && each.nodeId === node.id && each.epoch === node.epoch && each.alive);
+    if (thing === undefined || (type === "keyed" && node.epoch <= (this.closed.get(node.id) ?? 0))) throw failed("permanent", "NOT_THERE", true);
+    if (type !== "keyed" && thing.changes.has(change)) this.stage.violate(`${node.name} was changed twice by change ${change} (${type})`);
+    if (!thing.changes.has(change)) thing.spec = node.spec;
+    thing.changes.add(change);
+    return this.made(thing);
+  }
+
   private inspect(type: Idempotency, node: DriverNode): Inspection {
     const mine = this.things.filter((thing) => thing.type === type && thing.nodeId === node.id && thing.epoch === node.epoch);
     const seen = mine.filter(
@@ -192,6 +212,10 @@ export class Provider {
     if (type === "keyed") this.closed.set(node.id, Math.max(node.epoch, this.closed.get(node.id) ?? 0));
     return { presence: "absent" };
   }
+}
+
+function changeOf(nodes: readonly ChangedNode[], { id }: DriverNode): number {
+  return nodes.find((node) => node.id === id)?.change ?? 0;
 }
 
 function failed(errorClass: DriverError["class"], code: string, epochClosed = false): CallFailed {

@@ -186,9 +186,10 @@ class Scenario {
     for (let i = 0; i < count; i++) {
       const type = own.pick(["keyed", "keyed", "listed", "listed", "blind"] as const);
       const profiles: string[] = [];
-      for (const which of ["old", "new"]) {
+      // One that differs in place, and one by which members are made anew.
+      for (const [which, spec] of Object.entries({ old: {}, label: { label: "b" }, new: { version: 2 } })) {
         const profile = await client.ask("create profile", (c, idempotencyKey) =>
-          createProfile(c, { name: `profile-${i}-${which}`, type, spec: {}, idempotencyKey }),
+          createProfile(c, { name: `profile-${i}-${which}`, type, spec, idempotencyKey }),
         );
         profiles.push(encodeId("profile", brandId("profile", profile?.["profileId"] ?? "") as ProfileId));
       }
