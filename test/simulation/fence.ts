@@ -2,6 +2,9 @@
 import type { Line } from "./line.ts";
 import type { Stage } from "./stage.ts";
 
+/** Statements by which a worker writes what came of its work. */
+export const outcomes: ReadonlySet<string> = new Set(["node.save", "node.plan", "node.delete", "task.begin", "task.set", "plan.save"]);
+
 /** Invariant 2: outcomes are written only while the lanes are ours. */
 export async function checkFences(stage: Stage, line: Line): Promise<void> {
   const { process } = line;

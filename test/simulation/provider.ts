@@ -42,8 +42,8 @@ const calm: ProviderMood = { refused: 0, lost: 0, slow: 0, impossible: 0 };
 
 export class Provider {
   readonly things: Thing[] = [];
-  /** null: peace. */
-  mood: ProviderMood | null = null;
+  /** null: peace, in which nobody dies, and nobody need be looked at. */
+  mood: ProviderMood | null = calm;
   /** Calls issued that change something, and those that only look. */
   effects = 0;
   looks = 0;

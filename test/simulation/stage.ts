@@ -8,12 +8,12 @@ import { setImmediate as turn } from "node:timers/promises";
 import { codeOf, isOrdered, knownAnswer, sorted } from "./answer.ts";
 import type { Dice } from "./dice.ts";
 import { cutModes, strike } from "./fault.ts";
-import { checkFences } from "./fence.ts";
+import { checkFences, outcomes } from "./fence.ts";
 import { Line } from "./line.ts";
 import type { SimulatedProcess } from "./process.ts";
 import type { SimulatedServer } from "./server.ts";
 import type { Trace } from "./trace.ts";
-import { aMoment, answeredOrAMoment, deadlocked } from "./waiting.ts";
+import { aMoment, answeredOrAMoment, deadlocked, letsGo } from "./waiting.ts";
 
 interface Due {
   readonly atMs: number;
@@ -33,12 +33,10 @@ export interface FaultRates {
 /** What a server's time-outs are set to, ms. */
 const lockTimeoutMs = 5_000;
 const idleInTransactionMs = 10_000;
-/** Statements after which a transaction holds its locks no longer. */
-const letsGo: ReadonlySet<string> = new Set(["commit", "rollback"]);
 /** Whoever relies on being woken is wrong, also in peace. */
 const wakesLostInPeace = 0.2;
-/** Statements by which a worker writes what came of its work. */
-const outcomes: ReadonlySet<string> = new Set(["node.save", "node.plan", "node.delete", "task.begin", "task.set", "plan.save"]);
+/** After so long a peace everybody alive is known to be, ms. */
+const calmMs = 5_000;
 
 export class Stage {
   readonly server: SimulatedServer;
@@ -53,6 +51,7 @@ export class Stage {
   /** Called when a process was killed by a fault: something may start it again. */
   onKilled: (process: SimulatedProcess) => void = () => undefined;
   lines: Line[] = [];
+  private peaceMs = Number.POSITIVE_INFINITY;
   private agenda: Due[] = [];
   private order = 0;
   private lineNumber = 0;
@@ -289,6 +288,7 @@ export class Stage {
     const line = this.lines.find((each) => each.backend?.pid === pid);
     if (line === undefined) return;
     this.trace.note(this.nowMs, line.process.name, `${line.number} backend`, "terminated");
+    if (line.process.alive && this.nowMs - this.peaceMs > calmMs) this.violate(`${line.process.name} gets on, and its connection was ended in peace`);
     this.reach(line.process, this.dice.below(20), () => line.breakForProcess());
     await this.closeOnServer(line);
   }
@@ -387,6 +387,7 @@ export class Stage {
   /** From now on nothing breaks; what is broken mends. */
   peace(): void {
     this.rates = null;
+    this.peaceMs = this.nowMs;
     for (const process of this.processes) {
       process.frozenUntilMs = Math.min(process.frozenUntilMs, this.nowMs);
       process.stalledUntilMs = 0;

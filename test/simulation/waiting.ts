@@ -1,6 +1,9 @@
 /** Statements that are on the server: waiting for them, and telling who waits for whom. */
 import type { Line } from "./line.ts";
 
+/** Statements after which a transaction holds its locks no longer. */
+export const letsGo: ReadonlySet<string> = new Set(["commit", "rollback"]);
+
 /** A real pause, for the server to get on. */
 export function aMoment(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 1));
