@@ -52,8 +52,7 @@ async function simulate(): Promise<void> {
   const from = Number(values.seed ?? values.from);
   const seeds = values.seed === undefined ? Number(values.seeds) : 1;
   const jobs = Math.min(seeds, Number(values.jobs));
-  const postgres = values.server === undefined ? await startPostgres({ autovacuum: "off" }) : null;
-  const url = values.server ?? postgres?.url("DATABASE") ?? "";
+  const url = values.server ?? null;
   const startedMs = performance.now();
   const total: Total = { runs: 0, steps: 0, simulatedMs: 0, faults: new Map<string, number>() };
   const runners = jobs > 1 ? Array.from({ length: jobs }, () => forkRunner(url)) : [await openRunner(url)];
@@ -65,7 +64,6 @@ async function simulate(): Promise<void> {
     await Promise.all(runners.map(work));
   } finally {
     for (const runner of runners) await runner.close();
-    await postgres?.stop();
   }
   const seconds = (performance.now() - startedMs) / 1_000;
   const faults = [...total.faults].sort().map(([name, count]) => `${name} ${count}`);

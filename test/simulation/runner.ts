@@ -2,6 +2,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { startPostgres } from "../support/postgres.ts";
 import { type Run, runSeed } from "./scenario.ts";
 import { openSimulatedServer } from "./server.ts";
 
@@ -10,17 +11,25 @@ export interface Runner {
   close(): Promise<void>;
 }
 
-export async function openRunner(serverUrl: string): Promise<Runner> {
-  const server = await openSimulatedServer(serverUrl, `simulation_${process.pid}`);
-  return { run: (seed, print = null) => runSeed(server, seed, print), close: () => server.close() };
+/** @param serverUrl null: on a server of its own. What others do on a server can be seen (ids of transactions), so runs beside each other have one each. */
+export async function openRunner(serverUrl: string | null): Promise<Runner> {
+  const postgres = serverUrl === null ? await startPostgres({ autovacuum: "off" }) : null;
+  const server = await openSimulatedServer(serverUrl ?? postgres?.url("DATABASE") ?? "", `simulation_${process.pid}`);
+  return {
+    run: (seed, print = null) => runSeed(server, seed, print),
+    close: async () => {
+      await server.close();
+      await postgres?.stop();
+    },
+  };
 }
 
 /** A run as it travels between processes. */
 type Message = Omit<Run, "faults"> & { readonly faults: readonly (readonly [string, number])[] };
 
 /** A runner in a process of its own: it prints no steps. */
-export function forkRunner(serverUrl: string): Runner {
-  const child = fork(fileURLToPath(import.meta.url), [serverUrl], { execArgv: ["--import", "tsx"] });
+export function forkRunner(serverUrl: string | null): Runner {
+  const child = fork(fileURLToPath(import.meta.url), serverUrl === null ? [] : [serverUrl], { execArgv: ["--import", "tsx"] });
   const ended = once(child, "exit").then(([code]) => Promise.reject(new Error(`a process that runs seeds ended with ${String(code)}`)));
   // It is looked at by whoever waits for a run.
   ended.catch(() => undefined);
@@ -37,8 +46,8 @@ export function forkRunner(serverUrl: string): Runner {
   };
 }
 
-const [, entry, url] = process.argv;
-if (process.send !== undefined && entry === fileURLToPath(import.meta.url) && url !== undefined) {
+const [, entry, url = null] = process.argv;
+if (process.send !== undefined && entry === fileURLToPath(import.meta.url)) {
   // Whoever started it may be killed.
   process.once("disconnect", () => process.exit());
   const runner = await openRunner(url);
