@@ -49,14 +49,20 @@ export async function releaseLanes(db: Database, owner: WorkerId, lanes: readonl
   if (lanes.length === 0) return;
   await sql`
     /* lane.release */
-    update muster.lane set owner = null, epoch = epoch + 1 where owner = ${owner} and id = any(${lanes}::int[])`.execute(db);
+    update muster.lane set owner = null, epoch = epoch + 1
+     where id = any(array(
+             select id from muster.lane where owner = ${owner} and id = any(${lanes}::int[]) order by id for no key update))`.execute(db);
 }
 
-/** Raises the epochs of all lanes of a dead worker and frees them; the first thing a judge does. Returns how many. */
+/**
+ * Raises the epochs of all lanes of a dead worker and frees them; the first thing a judge does. Locks them by id, as whoever checks
+ * their epochs does: a transaction of the dead one may still hold some. Returns how many.
+ */
 export async function freeLanesOf(db: Database, owner: WorkerId): Promise<number> {
   const { numAffectedRows } = await sql`
     /* lane.free */
-    update muster.lane set owner = null, epoch = epoch + 1 where owner = ${owner}`.execute(db);
+    update muster.lane set owner = null, epoch = epoch + 1
+     where id = any(array(select id from muster.lane where owner = ${owner} order by id for no key update))`.execute(db);
   return Number(numAffectedRows ?? 0n);
 }
 
@@ -109,6 +115,9 @@ export async function ownedLanes(db: Database, owner: WorkerId): Promise<Map<num
 export async function raiseLanes(db: Database, owner: WorkerId, lanes: readonly number[]): Promise<Map<number, bigint>> {
   const { rows } = await sql<{ id: number; epoch: bigint }>`
     /* lane.raise */
-    update muster.lane set epoch = epoch + 1 where owner = ${owner} and id = any(${lanes}::int[]) returning id, epoch`.execute(db);
+    update muster.lane set epoch = epoch + 1
+     where id = any(array(
+             select id from muster.lane where owner = ${owner} and id = any(${lanes}::int[]) order by id for no key update))
+    returning id, epoch`.execute(db);
   return new Map(rows.map((row) => [row.id, row.epoch]));
 }

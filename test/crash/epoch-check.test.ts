@@ -127,6 +127,25 @@ describe("a transaction of a lane's owner, and a takeover of the lane", () => {
     expect(await outcomes()).toBe(1);
   });
 
+  test("the owner holds its lowest lane, a takeover waits for that → it holds none of the others, so the owner can check them", async () => {
+    const [lowest = 0, ...others] = [...held.keys()].sort((a, b) => a - b);
+    // Whoever reads the table as it lies comes to the others first.
+    await sql`create index backwards on muster.lane (id desc)`.execute(database.db);
+    await sql`cluster muster.lane using backwards`.execute(database.db);
+    const gate = createGate();
+    const checking = transaction(store, async (tx) => {
+      await checkLanes(tx.db, new Map([...held].filter(([id]) => id === lowest)));
+      await gate.pass();
+      await sql`select from muster.lane where id = any(${others}::int[]) order by id for share nowait`.execute(tx.db);
+    });
+    await gate.reached;
+    const taking = freeLanesOf(database.db, owner);
+    await isWaiting("lane.free");
+    gate.open();
+    await checking;
+    expect(await taking).toBe(held.size);
+  });
+
   test("taken over and claimed by another before the check → refused, nothing written", async () => {
     await freeLanesOf(database.db, owner);
     const other = brandId("worker", runtime.entropy.uuid());
