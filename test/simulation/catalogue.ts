@@ -8,7 +8,7 @@ const page = fileURLToPath(new URL("../../docs/simulator.md", import.meta.url));
 const [begin, end] = ["<!-- catalogue -->", "<!-- /catalogue -->"];
 
 /** Hunts one bug and prints what came of it. Returns the table's row. */
-export async function huntOne(bug: Bug, options: { readonly server: string; readonly from: number; readonly seeds: number }): Promise<string> {
+export async function huntOne(bug: Bug, options: { readonly from: number; readonly seeds: number }): Promise<string> {
   const { seed, violation } = await hunt(bug, options);
   const after = seed === null ? `not within ${options.seeds}` : String(seed - options.from + 1);
   if (seed === null) process.exitCode = 1;
@@ -17,12 +17,7 @@ export async function huntOne(bug: Bug, options: { readonly server: string; read
 }
 
 /** Hunts all, `jobs` at a time, and writes the table. */
-export async function huntAll(options: {
-  readonly server: string;
-  readonly from: number;
-  readonly seeds: number;
-  readonly jobs: number;
-}): Promise<void> {
+export async function huntAll(options: { readonly from: number; readonly seeds: number; readonly jobs: number }): Promise<void> {
   const rows = new Map<Bug, string>();
   const left = [...bugs];
   await Promise.all(

@@ -17,6 +17,8 @@ export interface Request {
   /** waiting: with the process. running, blocked: on the server. answered: the answer is on its way back. */
   state: "waiting" | "running" | "blocked" | "answered";
   answer: Answer | null;
+  /** Its place among those that wait for locks: where it came last. */
+  blockedAs: number;
   /** Resolves when the server has answered. */
   settled: Promise<void>;
   /** The stage has taken note of the answer. */
@@ -65,6 +67,7 @@ export class Line {
         values,
         state: "waiting",
         answer: null,
+        blockedAs: 0,
         settled: Promise.resolve(),
         noted: false,
         deliver: (answer) => {

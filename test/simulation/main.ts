@@ -1,6 +1,6 @@
 /** `npm run simulate`: seeds through the simulator. `-- --help` says how. */
+import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
-import { startPostgres } from "../support/postgres.ts";
 import { bugs } from "./bugs.ts";
 import { huntAll, huntOne } from "./catalogue.ts";
 import { forkRunner, openRunner, type Runner } from "./runner.ts";
@@ -13,10 +13,9 @@ const { values } = parseArgs({
     seed: { type: "string" },
     twice: { type: "boolean", default: false },
     trace: { type: "boolean", default: false },
-    server: { type: "string" },
     bug: { type: "string" },
     catalogue: { type: "boolean", default: false },
-    jobs: { type: "string", default: "1" },
+    jobs: { type: "string", default: String(availableParallelism()) },
     help: { type: "boolean", default: false },
   },
 });
@@ -28,34 +27,28 @@ if (values.help) {
   --seed 17        this one alone
   --twice          each seed twice: both runs must come to the same hash
   --trace          print every step
-  --jobs 2         so many at a time, each in a process of its own
+  --jobs 2         so many at a time, each in a process and with a PostgreSQL of its own (else: one per processor)
   --bug NAME       plants a bug and says after how many seeds it is found
-  --catalogue      hunts all of them and writes the table in docs/simulator.md
-  --server URL     a PostgreSQL to use, as a superuser, DATABASE in the place of the database's name; else one is started`);
+  --catalogue      hunts all of them and writes the table in docs/simulator.md`);
 } else if (values.catalogue || values.bug !== undefined) await huntBugs();
 else await simulate();
 
 async function huntBugs(): Promise<void> {
-  const postgres = values.server === undefined ? await startPostgres({ autovacuum: "off" }) : null;
-  const options = { server: values.server ?? postgres?.url("DATABASE") ?? "", from: Number(values.from), seeds: Number(values.seeds) };
-  try {
-    const named = bugs.filter((bug) => values.catalogue || bug.name === values.bug);
-    if (named.length === 0) throw new Error(`there is no such bug; there are ${bugs.map((bug) => bug.name).join(", ")}`);
-    if (values.catalogue) await huntAll({ ...options, jobs: Number(values.jobs) });
-    else for (const bug of named) await huntOne(bug, options);
-  } finally {
-    await postgres?.stop();
-  }
+  const options = { from: Number(values.from), seeds: Number(values.seeds) };
+  if (values.catalogue) return huntAll({ ...options, jobs: Number(values.jobs) });
+  const bug = bugs.find(({ name }) => name === values.bug);
+  if (bug === undefined) throw new Error(`there is no such bug; there are ${bugs.map(({ name }) => name).join(", ")}`);
+  await huntOne(bug, options);
 }
 
 async function simulate(): Promise<void> {
   const from = Number(values.seed ?? values.from);
   const seeds = values.seed === undefined ? Number(values.seeds) : 1;
-  const jobs = Math.min(seeds, Number(values.jobs));
-  const url = values.server ?? null;
+  // What is printed comes from this process alone.
+  const jobs = values.trace ? 1 : Math.min(seeds, Number(values.jobs));
   const startedMs = performance.now();
   const total: Total = { runs: 0, steps: 0, simulatedMs: 0, faults: new Map<string, number>() };
-  const runners = jobs > 1 ? Array.from({ length: jobs }, () => forkRunner(url)) : [await openRunner(url)];
+  const runners = jobs > 1 ? Array.from({ length: jobs }, () => forkRunner()) : [await openRunner()];
   let seed = from;
   const work = async (runner: Runner): Promise<void> => {
     while (seed < from + seeds && process.exitCode !== 1) await simulateOne(runner, seed++, total);

@@ -24,7 +24,7 @@ export function planted({ file, find, replace }: Bug["patches"][number]): string
 }
 
 /** Simulates seeds over planted sources until one finds the bug. */
-export async function hunt(bug: Bug, options: { readonly server: string; readonly from: number; readonly seeds: number }): Promise<Hunt> {
+export async function hunt(bug: Bug, options: { readonly from: number; readonly seeds: number }): Promise<Hunt> {
   const folder = mkdtempSync(join(tmpdir(), `muster-${bug.name}-`));
   try {
     for (const part of ["src", "migrations", "test", "package.json", "tsconfig.json"])
@@ -37,7 +37,7 @@ export async function hunt(bug: Bug, options: { readonly server: string; readonl
       texts.set(file, (texts.get(file) ?? readFileSync(join(root, file), "utf8")).split(find).join(replace));
     }
     for (const [file, text] of texts) writeFileSync(join(folder, file), text);
-    const said = await run(folder, ["--server", options.server, "--from", String(options.from), "--seeds", String(options.seeds)]);
+    const said = await run(folder, ["--jobs", "1", "--from", String(options.from), "--seeds", String(options.seeds)]);
     const found = /^seed (\d+) FAILED:\n\s*(.*)$/m.exec(said);
     if (found === null && !said.includes(`${options.seeds} seeds in`)) throw new Error(`${bug.name}: ${said.slice(-2_000)}`);
     return { seed: found === null ? null : Number(found[1]), violation: found?.[2] ?? "" };

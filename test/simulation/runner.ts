@@ -11,15 +11,15 @@ export interface Runner {
   close(): Promise<void>;
 }
 
-/** @param serverUrl null: on a server of its own. What others do on a server can be seen (ids of transactions), so runs beside each other have one each. */
-export async function openRunner(serverUrl: string | null): Promise<Runner> {
-  const postgres = serverUrl === null ? await startPostgres({ autovacuum: "off" }) : null;
-  const server = await openSimulatedServer(serverUrl ?? postgres?.url("DATABASE") ?? "", `simulation_${process.pid}`);
+/** On a server of its own: what others do on a server can be seen (ids of transactions), and its processes are stopped at will. */
+export async function openRunner(): Promise<Runner> {
+  const postgres = await startPostgres({ autovacuum: "off" });
+  const server = await openSimulatedServer(postgres.url("DATABASE"), "simulation");
   return {
     run: (seed, print = null) => runSeed(server, seed, print),
     close: async () => {
       await server.close();
-      await postgres?.stop();
+      await postgres.stop();
     },
   };
 }
@@ -28,8 +28,8 @@ export async function openRunner(serverUrl: string | null): Promise<Runner> {
 type Message = Omit<Run, "faults"> & { readonly faults: readonly (readonly [string, number])[] };
 
 /** A runner in a process of its own: it prints no steps. */
-export function forkRunner(serverUrl: string | null): Runner {
-  const child = fork(fileURLToPath(import.meta.url), serverUrl === null ? [] : [serverUrl], { execArgv: ["--import", "tsx"] });
+export function forkRunner(): Runner {
+  const child = fork(fileURLToPath(import.meta.url), { execArgv: ["--import", "tsx"] });
   const ended = once(child, "exit").then(([code]) => Promise.reject(new Error(`a process that runs seeds ended with ${String(code)}`)));
   // It is looked at by whoever waits for a run.
   ended.catch(() => undefined);
@@ -46,11 +46,11 @@ export function forkRunner(serverUrl: string | null): Runner {
   };
 }
 
-const [, entry, url = null] = process.argv;
+const [, entry] = process.argv;
 if (process.send !== undefined && entry === fileURLToPath(import.meta.url)) {
   // Whoever started it may be killed.
   process.once("disconnect", () => process.exit());
-  const runner = await openRunner(url);
+  const runner = await openRunner();
   process.on("message", async (seed: number | "end") => {
     if (seed === "end") {
       await runner.close();

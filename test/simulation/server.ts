@@ -20,6 +20,9 @@ export interface Backend {
   run(text: string, values: readonly unknown[], nowMs?: number): Promise<Answer>;
   /** What statements asked of the stage meanwhile: `terminate <pid>`, `notify <channel>`. */
   takeNotices(): string[];
+  /** Stops the process that waits for a lock, and holds no other one's up: even if it is given the lock, it does not go on. */
+  hold(): void;
+  go(): void;
 }
 
 export interface SimulatedServer {
@@ -61,7 +64,8 @@ const settings = {
   enable_seqscan: "off",
   enable_bitmapscan: "off",
   jit: "off",
-  deadlock_timeout: "5ms",
+  // The stage finds rings by itself; a process that looks for them holds the table of locks, and must not be stopped meanwhile.
+  deadlock_timeout: "1h",
   synchronous_commit: "off",
   timezone: "UTC",
 };
@@ -105,6 +109,7 @@ export async function openSimulatedServer(superuserUrl: string, name: string): P
     },
     cancel: async (backend) => {
       await controller.query({ name: "cancel", text: "select pg_cancel_backend($1)", values: [backend.pid] });
+      backend.go();
     },
     blockers: async (pids) => {
       const { rows } = await controller.query<{ pid: number; by: number[] }>({
@@ -142,9 +147,11 @@ async function openBackend(url: string, number: number): Promise<PooledBackend> 
   client.on("notice", ({ message }) => notices.push(message ?? ""));
   await client.connect();
   const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
+  const pid = rows[0]?.pid;
+  if (pid === undefined) throw new Error("the connection has no process");
   return {
     number,
-    pid: rows[0]?.pid ?? 0,
+    pid,
     run: async (text, values, nowMs = 0) => {
       const { name, timed } = preparedOf(text, values.length);
       try {
@@ -157,6 +164,8 @@ async function openBackend(url: string, number: number): Promise<PooledBackend> 
       }
     },
     takeNotices: () => notices.splice(0),
+    hold: () => process.kill(pid, "SIGSTOP"),
+    go: () => process.kill(pid, "SIGCONT"),
     end: () => client.end(),
   };
 }

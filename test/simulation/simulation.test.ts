@@ -1,32 +1,30 @@
 /** The simulator, shortly: fixed seeds hold, a seed is a seed, planted bugs are found. `npm run simulate` goes on from here. */
-import { randomBytes } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bugs } from "./bugs.ts";
 import { hunt, planted } from "./plant.ts";
-import { runSeed } from "./scenario.ts";
-import { openSimulatedServer, type SimulatedServer } from "./server.ts";
+import { openRunner, type Runner } from "./runner.ts";
 
 /** A busy machine takes ten times as long over a seed, ms. */
 const patienceMs = 240_000;
 
 describe("a seed", () => {
-  let server: SimulatedServer;
+  let runner: Runner;
   beforeAll(async () => {
-    server = await openSimulatedServer(inject("postgres").superuserUrl, `simulation_${randomBytes(4).toString("hex")}`);
+    runner = await openRunner();
   });
-  afterAll(() => server.close());
+  afterAll(() => runner.close());
 
   test.each([1, 2, 3, 4, 5, 6])("%i: wishes, faults, peace → everything holds", { timeout: patienceMs }, async (seed) => {
-    const run = await runSeed(server, seed);
+    const run = await runner.run(seed);
     expect(run.violations).toEqual([]);
     expect(run.steps).toBeGreaterThan(500);
   });
 
   test("run twice → the same steps, to the last; another one → others", { timeout: patienceMs }, async () => {
-    const first = await runSeed(server, 7);
-    const again = await runSeed(server, 7);
+    const first = await runner.run(7);
+    const again = await runner.run(7);
     expect({ hash: again.hash, steps: again.steps }).toEqual({ hash: first.hash, steps: first.steps });
-    expect((await runSeed(server, 8)).hash).not.toBe(first.hash);
+    expect((await runner.run(8)).hash).not.toBe(first.hash);
   });
 });
 
@@ -40,6 +38,6 @@ describe("the catalogue of bugs", () => {
   test.each(["no-rollback", "count-of-the-gone", "tail-at-least"])("%s → found within ten seeds", { timeout: patienceMs }, async (name) => {
     const bug = bugs.find((each) => each.name === name);
     if (bug === undefined) throw new Error("there is no such bug");
-    expect((await hunt(bug, { server: inject("postgres").superuserUrl, from: 1, seeds: 10 })).seed).not.toBeNull();
+    expect((await hunt(bug, { from: 1, seeds: 10 })).seed).not.toBeNull();
   });
 });

@@ -13,7 +13,7 @@ import { Line } from "./line.ts";
 import type { SimulatedProcess } from "./process.ts";
 import type { SimulatedServer } from "./server.ts";
 import type { Trace } from "./trace.ts";
-import { aMoment, answeredOrAMoment, deadlocked, letsGo } from "./waiting.ts";
+import { answeredOrAMoment, letsGo, settle, untilAnswered } from "./waiting.ts";
 
 interface Due {
   readonly atMs: number;
@@ -30,8 +30,7 @@ export interface FaultRates {
   readonly wake: number;
 }
 
-/** What a server's time-outs are set to, ms. */
-const lockTimeoutMs = 5_000;
+/** What a server's time-out is set to, ms. */
 const idleInTransactionMs = 10_000;
 /** Whoever relies on being woken is wrong, also in peace. */
 const wakesLostInPeace = 0.2;
@@ -242,7 +241,7 @@ export class Stage {
     });
     await answeredOrAMoment([line]);
     // Whoever is in the midst of a transaction lets go of nothing.
-    if (request.answer?.ok !== true || !line.inTransaction || letsGo.has(request.name)) await this.settle();
+    if (request.answer?.ok !== true || !line.inTransaction || letsGo.has(request.name)) await settle(this);
     this.nowMs += 0.1 + this.dice.below(40) / 100;
     if (request.answer === null) this.trace.note(this.nowMs, line.process.name, `${line.number} ${request.name}`, "blocked");
     else await this.answered(line);
@@ -293,46 +292,6 @@ export class Stage {
     await this.closeOnServer(line);
   }
 
-  /** Until every statement on the server is answered, or waits for a lock that somebody idle holds. */
-  private async settle(): Promise<void> {
-    for (;;) {
-      const out = this.lines.filter((line) => line.request?.state === "running" || line.request?.state === "blocked");
-      if (out.length === 0) return;
-      if (out.some((line) => line.request?.state === "running")) await answeredOrAMoment(out);
-      const left = out.filter((line) => line.request?.state === "running" || line.request?.state === "blocked");
-      if (left.length === 0) continue;
-      const blockers = await this.server.blockers(left.map((line) => line.backend?.pid ?? 0));
-      await turn();
-      const still = left.filter((line) => line.request?.state === "running" || line.request?.state === "blocked");
-      if (still.some((line) => (blockers.get(line.backend?.pid ?? 0) ?? []).length === 0)) continue;
-      if (still.length > 0 && deadlocked(still, blockers)) {
-        this.violate(`a deadlock: ${still.map((line) => `${line.process.name} at ${line.request?.name}`).join(", ")}`);
-        await aMoment();
-        continue;
-      }
-      for (const line of still) this.block(line);
-      if (still.length < left.length) continue;
-      return;
-    }
-  }
-
-  private block(line: Line): void {
-    const { request } = line;
-    if (request === null || request.state === "blocked") return;
-    request.state = "blocked";
-    this.in(lockTimeoutMs, async () => {
-      if (request.state !== "blocked" || line.backend === null) return;
-      await this.server.cancel(line.backend);
-      await this.untilAnswered(line);
-      this.trace.note(this.nowMs, line.process.name, `${line.number} ${request.name}`, "lock timeout");
-      await this.settle();
-    });
-  }
-
-  private async untilAnswered(line: Line): Promise<void> {
-    while (line.request?.state === "running" || line.request?.state === "blocked") await aMoment();
-  }
-
   count(fault: string): void {
     this.faults.set(fault, (this.faults.get(fault) ?? 0) + 1);
   }
@@ -375,13 +334,13 @@ export class Stage {
     if (backend !== null) {
       if (line.request?.state === "blocked") {
         await this.server.cancel(backend);
-        await this.untilAnswered(line);
+        await untilAnswered(line);
       }
       await this.server.recycle(backend);
       line.backend = null;
     }
     this.lines = this.lines.filter((each) => each !== line);
-    await this.settle();
+    await settle(this);
   }
 
   /** From now on nothing breaks; what is broken mends. */

@@ -11,6 +11,9 @@ export interface FeedProcess {
   readonly feed: Feed | null;
 }
 
+/** More than any seed has. */
+const mostEvents = 10_000;
+
 export class Subscriber {
   /** Cursors of what it saw, in that order. */
   readonly seen: string[] = [];
@@ -45,6 +48,10 @@ export class Subscriber {
         const next = await Promise.race([stream.next(), process.died.then(() => null)]);
         if (next === null || next.done === true) return;
         for (const event of next.value) this.seen.push(encodeCursor(event.cursor));
+        if (this.seen.length > mostEvents) {
+          this.stage.violate(`a subscriber saw ${this.seen.length} events: there is no end of them`);
+          await new Promise(() => undefined);
+        }
         const last = next.value.at(-1);
         // As clients hold it: text.
         if (last !== undefined) this.at = decodeCursor(encodeCursor(last.cursor)) ?? last.cursor;
