@@ -188,8 +188,8 @@ export const eventTypes = {
   "node.created": {
     code: 18,
     level: "DEBUG",
-    description: "A member was planned; making it follows.",
-    data: { index: "integer?", profileId: "string" },
+    description: "A member was planned; making it follows, or has begun already (`status` CREATING; absent: PLANNED).",
+    data: { index: "integer?", profileId: "string", status: "string?" },
     describe: (_d, who) => `Node ${who} was planned`,
   },
   "node.updated": {

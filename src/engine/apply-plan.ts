@@ -3,24 +3,28 @@
  * ends of actions, what was observed. It holds no cluster row: the plan was made against a generation and a status, and is void when either
  * has changed.
  */
-import type { ActionId, ClusterId } from "../core/ids.ts";
+import type { ActionId, ClusterId, NodeId } from "../core/ids.ts";
+import { laneOf } from "../core/lane.ts";
 import type { ClusterPlan } from "../core/plan/cluster-plan.ts";
 import { type OpenAction, stepActions } from "../store/action-write.ts";
 import { deleteClusterRows, type PlannedCluster, readGeneration, saveObserved, selectVictims, takeIndexes } from "../store/cluster-plan.ts";
+import type { Database } from "../store/database.ts";
 import type { DueCluster } from "../store/due.ts";
 import type { JobCursor } from "../store/job.ts";
 import { checkLanes } from "../store/lane.ts";
-import { insertPlannedNodes, lockNodes } from "../store/node-write.ts";
+import { insertPlannedNodes, lockNodes, type PlannedNode } from "../store/node-write.ts";
 import { holdProfiles } from "../store/profile.ts";
-import { wantNodesDeleted } from "../store/task.ts";
+import { type DueTask, redoBegunTasks, wantNodesDeleted } from "../store/task.ts";
 import { abandonNodes, listUnreachable } from "../store/tombstone.ts";
 import { type Store, type Tx, transaction } from "../store/transaction.ts";
+import type { Verb } from "./call.ts";
 import { heal } from "./heal.ts";
-import { spreadJob } from "./jobs.ts";
+import { type JobReach, jobWindow, reachMembers, spreadJob } from "./jobs.ts";
 import type { LaneBook } from "./lane-book.ts";
-import { type Host, newMembers } from "./new-members.ts";
+import { type Host, newIds, newMembers } from "./new-members.ts";
+import { Beginning, ownsAllLanes, type Places, taskOf } from "./places.ts";
 import { rollOut } from "./roll-out.ts";
-import type { SpecCache } from "./specs.ts";
+import type { KnownProfile, SpecCache } from "./specs.ts";
 
 /** Rows a window may want gone or heal: far below 10,000 rows with their tasks, counts and events. */
 export const windowRows = 2_500;
@@ -31,51 +35,189 @@ export interface Jobs {
   readonly cursors: ReadonlyMap<ActionId, JobCursor>;
 }
 
-/** void: the wish has changed meanwhile, nothing was done. more: what was done needs another pass at once. */
-export type Applied = "void" | "done" | "more";
+export interface Applied {
+  /**
+   * void: the wish has changed meanwhile, nothing was done. more: what is left of the plan can be done at once. waits: what is left
+   * waits for calls that are under way. done: nothing is left.
+   */
+  readonly end: "void" | "done" | "more" | "waits";
+  /** Steps were written that are not begun: whoever owns their lanes should look. */
+  readonly queues: boolean;
+}
+
+/** Who carries out the members' steps. */
+export interface Carriers {
+  /** Of the cluster's profile; null: this worker does not have its type. */
+  readonly profile: KnownProfile | null;
+  /** Hosts to place new members on; null: the driver is bound to none. */
+  readonly hosts: readonly Host[] | null;
+}
+
+export interface ApplyDeps {
+  readonly store: Store;
+  readonly lanes: LaneBook;
+  readonly places: Places;
+  readonly specs: SpecCache;
+}
 
 /** Applies one window of a plan. */
 export async function applyPlan(
-  deps: { readonly store: Store; readonly lanes: LaneBook; readonly specs: SpecCache },
+  deps: ApplyDeps,
   due: DueCluster,
   cluster: PlannedCluster,
   plan: ClusterPlan<ActionId>,
-  hosts: readonly Host[] | null,
+  carriers: Carriers,
   jobs: Jobs,
 ): Promise<Applied> {
-  const { store, lanes } = deps;
-  const create = Math.min(plan.create, windowRows);
   const abandoning = cluster.deleting && cluster.abandon && !plan.forget;
-  if (jobs.open.length === 0 && !abandoning && idle(cluster, plan)) return "done";
-  const firstIndex = create > 0 ? await takeIndexes(store.db, cluster.id, create) : 0;
-  const rolled = plan.rollOut.idle + plan.rollOut.working > 0;
+  if (jobs.open.length === 0 && !abandoning && idle(cluster, plan)) return { end: "done", queues: false };
+  const window = openWindow(deps, cluster, plan, carriers, jobs);
+  const beginnings = [window.create, window.remove, window.check];
+  let end: Applied["end"] = "void";
+  try {
+    end = await applyWindow(deps, due, cluster, plan, carriers, jobs, window);
+  } finally {
+    const late = beginnings.flatMap((beginning) => beginning.end(end !== "void"));
+    if (late.length > 0) await redoBegunTasks(deps.store.db, [...new Set(late)]);
+  }
+  const recovers = plan.heal > 0 || rollOutSteps(plan) > 0 || jobs.open.some((job) => job.kind === "CLUSTER_RECOVER");
+  return { end, queues: recovers || beginnings.some((beginning) => beginning.queues) };
+}
+
+/** How much of a plan this pass does, and what of it is begun with it. */
+interface Window {
+  readonly create: Beginning;
+  readonly remove: Beginning;
+  readonly check: Beginning;
+  /** New members. Those in this worker's own lanes for which no place is free come later, unless nothing of the cluster is under way here. */
+  readonly newIds: readonly NodeId[];
+  readonly removeCount: number;
+  readonly jobCount: number;
+}
+
+function openWindow(
+  { store, lanes, places }: ApplyDeps,
+  cluster: PlannedCluster,
+  plan: ClusterPlan<ActionId>,
+  carriers: Carriers,
+  jobs: Jobs,
+): Window {
+  const { profile } = carriers;
+  const take = (verb: Verb, most: number): Beginning =>
+    new Beginning(profile === null || profile.driver.hostBound || most === 0 ? null : places.take(cluster.profileId, profile, verb, most));
+  const [toCreate, toRemove] = [Math.min(plan.create, windowRows), Math.min(plan.remove, windowRows)];
+  const checks = jobs.open.some((job) => job.kind === "CLUSTER_CHECK");
+  const [create, remove, check] = [take("create", toCreate), take("delete", toRemove), take("inspect", checks ? jobWindow : 0)];
+  // A call that is under way has the cluster planned again when it ends: until then there is no need to lay up work for ourselves.
+  const later = (beginning: Beginning): boolean => profile?.driver.hostBound === false && (beginning.places > 0 || lanes.inFlightOf(cluster.id) > 0);
+  const ids = newIds(toCreate, store.runtime.entropy);
+  let own = 0;
+  const kept = later(create) ? ids.filter((id) => !lanes.held.has(laneOf(id)) || ++own <= create.places) : ids;
+  const alone = ownsAllLanes(lanes.held);
+  return {
+    create,
+    remove,
+    check,
+    newIds: kept,
+    removeCount: alone && later(remove) ? remove.places : toRemove,
+    jobCount: alone && checks && later(check) ? check.places : jobWindow,
+  };
+}
+
+async function applyWindow(
+  deps: ApplyDeps,
+  due: DueCluster,
+  cluster: PlannedCluster,
+  plan: ClusterPlan<ActionId>,
+  { hosts }: Carriers,
+  jobs: Jobs,
+  window: Window,
+): Promise<Applied["end"]> {
+  const { store, lanes } = deps;
+  const ofProfile = (task: DueTask): boolean => task.profileId === cluster.profileId;
+  const isFree = (task: DueTask): boolean => !lanes.inFlight.has(task.nodeId);
+  const firstIndex = window.newIds.length > 0 ? await takeIndexes(store.db, cluster.id, window.newIds.length) : 0;
+  const rolled = rollOutSteps(plan) > 0;
   return transaction(store, async (tx) => {
     // What members are made from must be there as long as they are.
-    if ((create > 0 || rolled) && (await holdProfiles(tx.db, [cluster.profileId])).size === 0) return "void";
-    await checkLanes(tx.db, new Map([[due.lane, lanes.held.get(due.lane) ?? 0n]]));
+    if ((window.newIds.length > 0 || rolled) && (await holdProfiles(tx.db, [cluster.profileId])).size === 0) return "void";
+    // Whom it is about is found before the lanes are checked, since they must be checked all at once, and locked after that.
+    const victims = window.removeCount > 0 ? await selectVictims(tx.db, cluster.id, window.removeCount, !cluster.deleting) : [];
+    const reached = await reachAll(tx.db, cluster.id, jobs, window.jobCount);
+    const checked = reached.find(({ action }) => action.kind === "CLUSTER_CHECK");
+    await checkLanes(
+      tx.db,
+      new Map([
+        [due.lane, lanes.held.get(due.lane) ?? 0n],
+        ...window.create.lanesOf(window.newIds),
+        ...window.remove.lanesOf(victims),
+        ...window.check.lanesOf(checked?.ids ?? []),
+      ]),
+    );
     if ((await readGeneration(tx.db, cluster.id, cluster.deleting)) !== cluster.generation) return "void";
     // Its own changes need no further pass: it has planned them.
     const quiet: Tx = { ...tx, markDue: () => undefined };
     const now = await tx.now();
-    if (create > 0) await insertPlannedNodes(quiet, now, newMembers(cluster, firstIndex, create, hosts, store.runtime.entropy));
+    const members = newMembers(cluster, firstIndex, window.newIds, hosts, store.runtime.entropy);
+    await insertPlannedNodes(
+      quiet,
+      now,
+      members,
+      window.create.begin(members.map(createTask), now, () => true),
+    );
     if (cluster.deleting && cluster.abandon)
       await abandonNodes(quiet, now, await lockNodes(tx.db, await listUnreachable(tx.db, cluster.id, windowRows)));
     // Who was never begun goes at once: no outcome will have the cluster planned again.
-    const gone = plan.remove > 0 ? await removeMembers(quiet, now, cluster, Math.min(plan.remove, windowRows)) : 0;
+    const gone = await wantNodesDeleted(quiet, now, await lockNodes(tx.db, victims), null, (nodes) =>
+      window.remove.begin(
+        nodes.map((node) => taskOf(node, "DELETE", null)),
+        now,
+        (task) => ofProfile(task) && isFree(task),
+      ),
+    );
     const switched = rolled ? await rollOut(deps.specs, quiet, now, cluster, plan.rollOut) : 0;
     const replaced =
       plan.heal > 0
         ? await heal(quiet, now, cluster, { limit: Math.min(plan.heal, windowRows), certainOnly: plan.healCertainOnly }, store.runtime.entropy)
         : 0;
     await stepActions(quiet, now, plan.actions);
-    for (const job of jobs.open) await spreadJob(quiet, now, cluster, job, jobs.cursors.get(job.id) ?? { after: null, done: false });
+    for (const reach of reached) {
+      await spreadJob(quiet, now, cluster, reach, (tasks) =>
+        reach === checked ? window.check.begin(tasks, now, (task) => ofProfile(task) && isFree(task)) : new Map(),
+      );
+    }
     tellChanges(tx, cluster, plan);
     if (plan.forget) {
       tx.events.push({ type: "cluster.deleted", ...about(cluster), data: {} });
       await deleteClusterRows(tx.db, cluster.id);
     } else await saveObserved(tx.db, now, cluster.id, cluster.status, plan);
-    return replaced + gone + switched > 0 ? "more" : "done";
+    if (replaced + gone + switched > 0) return "more";
+    const short = window.newIds.length < Math.min(plan.create, windowRows) || window.removeCount < Math.min(plan.remove, windowRows);
+    const jobsLeft = jobs.open.length > 0;
+    if (short || (jobsLeft && window.jobCount < jobWindow)) return "waits";
+    return plan.create > windowRows || plan.remove > windowRows || plan.heal > windowRows || rollOutSteps(plan) > windowRows || jobsLeft
+      ? "more"
+      : "done";
   });
+}
+
+function rollOutSteps({ rollOut: { idle, working } }: Pick<ClusterPlan<ActionId>, "rollOut">): number {
+  return idle + working;
+}
+
+function createTask({ id, projectId, clusterId, clusterName, profileId, lane, hostId, index, name }: PlannedNode): DueTask {
+  const unmade = { status: "PLANNED", epoch: 1, physicalId: null, addresses: null } as const;
+  return taskOf({ id, projectId, clusterId, clusterName, profileId, lane, hostId, index, name, ...unmade }, "CREATE", null);
+}
+
+async function reachAll(db: Database, clusterId: ClusterId, jobs: Jobs, limit: number): Promise<JobReach[]> {
+  if (limit === 0) return [];
+  const found: JobReach[] = [];
+  for (const job of jobs.open) {
+    const reach = await reachMembers(db, clusterId, job, jobs.cursors.get(job.id) ?? { after: null, done: false }, limit);
+    if (reach !== null) found.push(reach);
+  }
+  return found;
 }
 
 /** Nothing to write: the common end of a round of passes. */
@@ -109,12 +251,6 @@ function idle(cluster: PlannedCluster, plan: ClusterPlan<ActionId>): boolean {
 
 function about(cluster: PlannedCluster): { projectId: PlannedCluster["projectId"]; clusterId: ClusterId; clusterName: string } {
   return { projectId: cluster.projectId, clusterId: cluster.id, clusterName: cluster.name };
-}
-
-/** Returns how many are gone already. */
-async function removeMembers(tx: Tx, now: Date, cluster: PlannedCluster, count: number): Promise<number> {
-  const victims = await selectVictims(tx.db, cluster.id, count, !cluster.deleting);
-  return wantNodesDeleted(tx, now, await lockNodes(tx.db, victims));
 }
 
 function tellChanges(tx: Tx, cluster: PlannedCluster, plan: ClusterPlan<ActionId>): void {

@@ -111,6 +111,29 @@ export class CallDesk {
     return this.rate === null || this.waiting === 0 || this.calls >= this.driver.maxCallsInFlight ? null : this.rate.waitMs(share);
   }
 
+  /** How many nodes a call or several could take now; 0 while anybody waits. */
+  free(verb: Verb, nowMs: number, share: number): number {
+    if (this.waiting > 0) return 0;
+    const allowed = this.rate?.allowed(nowMs, share) ?? Number.POSITIVE_INFINITY;
+    const calls = Math.min(allowed, this.driver.maxCallsInFlight - this.calls, verb === "create" ? this.mostCreates - this.creates : allowed);
+    return Math.max(0, Math.floor(calls)) * this.driver.batchSize;
+  }
+
+  /** Keeps so many calls from everybody else. Returns what gives them back. */
+  keep(verb: Verb, calls: number): () => void {
+    const creates = verb === "create" ? calls : 0;
+    this.calls += calls;
+    this.creates += creates;
+    return () => {
+      this.calls -= calls;
+      this.creates -= creates;
+    };
+  }
+
+  private get mostCreates(): number {
+    return Math.ceil(this.driver.maxCallsInFlight * createShare);
+  }
+
   /** A call is under way. Returns what is to be done when it is over. */
   started(call: Call): () => void {
     const create = call.verb === "create" ? 1 : 0;
@@ -146,7 +169,7 @@ export class CallDesk {
     const paused: Paused[] = [];
     const probed = new Set<string>();
     let { room } = allowance;
-    let creates = Math.ceil(this.driver.maxCallsInFlight * createShare) - this.creates;
+    let creates = this.mostCreates - this.creates;
     for (const waiting of this.inOrder) {
       const { task, profile, verb } = waiting;
       const provider = providerKey(task, verb);

@@ -97,6 +97,19 @@ export class Dispatch {
     return { calls, paused, nextCallMs };
   }
 
+  /**
+   * How many nodes could go to the driver this moment without waiting, where nobody else waits for it.
+   * @param shareOf this worker's share of what the driver's rate allows, 0 … 1
+   */
+  free(driver: Driver, profileId: ProfileId, verb: Verb, nowMs: number, shareOf: (driver: Driver) => number): number {
+    return this.circuits.gate(providerKey({ profileId }, verb), nowMs).kind === "go" ? this.deskOf(driver).free(verb, nowMs, shareOf(driver)) : 0;
+  }
+
+  /** Keeps calls for whoever is about to begin them. Returns what gives them back. */
+  keep(driver: Driver, verb: Verb, calls: number): () => void {
+    return this.deskOf(driver).keep(verb, calls);
+  }
+
   /** A chosen call was begun and is being made now. */
   started(call: Call): Trial {
     const over = this.deskOf(call.driver).started(call);

@@ -2,24 +2,24 @@
  * The executor: reads what is due in this worker's lanes, begins it in one transaction that checks the lanes' epochs, calls the
  * drivers and hands their outcomes to the outbox as they come. It owns what is in flight here; it decides nothing.
  */
-import type { ClusterId, NodeId, ProfileId } from "../core/ids.ts";
-import type { JsonObject } from "../core/json.ts";
+import type { ClusterId, ProfileId } from "../core/ids.ts";
 import { lanesPerHost, sharedLanes } from "../core/lane.ts";
 import { type TaskKind, taskKinds } from "../core/node.ts";
 import type { Logger } from "../core/runtime.ts";
-import type { CallContext, ChangedNode, Driver, DriverError, DriverNode, Outcome } from "../drivers/driver.ts";
+import type { Driver } from "../drivers/driver.ts";
 import { listBusyClusters, stepActions } from "../store/action-write.ts";
 import { checkLanes, LaneLost } from "../store/lane.ts";
 import { lockNodes, saveNodes } from "../store/node-write.ts";
 import { beginTasks, type DueTask, listDueTasks, listDueTasksOf, nextTaskMs, postponeTasks } from "../store/task.ts";
 import { type Store, transaction } from "../store/transaction.ts";
 import { type Call, verbOf } from "./call.ts";
-import { type Choice, type CircuitChange, Dispatch, type Trial } from "./dispatch.ts";
+import { carryOut } from "./carry-out.ts";
+import { type Choice, type CircuitChange, Dispatch } from "./dispatch.ts";
 import type { LaneBook } from "./lane-book.ts";
 import { type Loop, startLoop } from "./loop.ts";
 import type { Outbox } from "./outbox.ts";
-import type { TaskReport } from "./report.ts";
-import type { KnownProfile, SpecCache } from "./specs.ts";
+import { createPlaces, type Places } from "./places.ts";
+import type { SpecCache } from "./specs.ts";
 
 export interface ExecutorDeps {
   readonly store: Store;
@@ -55,6 +55,7 @@ const pollMs = 1_000;
 const marginMs = 5_000;
 
 export interface Executor extends Loop {
+  readonly places: Places;
   /** Something new is due of this cluster, or (null) may be of any. */
   look(clusterId: ClusterId | null): void;
   /** Why members of the profile wait for their provider, as far as this worker knows; null: they do not. */
@@ -65,6 +66,8 @@ export interface Executor extends Loop {
 
 /** What was read and is not begun yet, and what it was read under. */
 interface Hand {
+  /** More is due than was read. */
+  readonly crowded: boolean;
   /** The last cluster whose turn it was to be read; null: the round begins anew. */
   readonly after: ClusterId | null;
   readonly held: ReadonlyMap<number, bigint>;
@@ -83,11 +86,15 @@ export function startExecutor(deps: ExecutorDeps): Executor {
   let hand: Hand | null = null;
   let after: ClusterId | null = null;
   let news: "none" | "perhaps" | "certainly" = "none";
+  /** More is due than was read, or than there is room for: nobody may go before that. */
+  let crowded = false;
+  const underWay = (): number => lanes.inFlight.size + places.taken;
   const goodUntilMs = (of: Hand): number => (news === "none" ? of.goodUntilMs : news === "perhaps" ? of.goodUntilNewsMs : 0);
 
   const turn = async (): Promise<number> => {
-    const full = lanes.inFlight.size >= inFlightLimit;
-    const room = inFlightLimit + (full ? reserve : 0) - lanes.inFlight.size;
+    const full = underWay() >= inFlightLimit;
+    const room = inFlightLimit + (full ? reserve : 0) - underWay();
+    if (room <= 0) crowded = true;
     if (lanes.held.size === 0 || room <= 0 || deps.signal().aborted) return pollMs;
     const signal = deps.signal();
     const waits = waitingKinds(deps.held(), full);
@@ -96,6 +103,7 @@ export function startExecutor(deps: ExecutorDeps): Executor {
       news = "none";
       hand = await read(deps, dispatch, waits, after);
       after = hand.after;
+      crowded = hand.crowded || waits.length > 0;
     }
     const { held } = hand;
     const choice = dispatch.choose(clock.monotonicMs(), room, (driver) => laneShare(driver, held));
@@ -107,21 +115,36 @@ export function startExecutor(deps: ExecutorDeps): Executor {
       const next = await nextTaskMs(store.db, [...held.keys()]);
       return next === null || next <= 0 ? pollMs : Math.min(pollMs, next);
     }
-    for (const call of await begin(deps, held, choice.calls, signal)) {
-      const trial = dispatch.started(call);
-      const carried = carryOut(deps, held, call, signal, trial)
-        .then(() => tell(deps, trial.end(clock.monotonicMs(), entropy.fraction())))
-        .finally(() => {
-          running.delete(carried);
-          loop.bell.ring();
-        });
-      running.add(carried);
-    }
+    for (const call of await begin(deps, held, choice.calls, signal)) start(call, held, signal);
     return 0;
   };
+  const start = (call: Call, held: ReadonlyMap<number, bigint>, signal: AbortSignal): void => {
+    const trial = dispatch.started(call);
+    const carried = carryOut(deps, held, call, signal, trial)
+      .then(() => tell(deps, trial.end(clock.monotonicMs(), entropy.fraction())))
+      .finally(() => {
+        running.delete(carried);
+        release();
+      });
+    running.add(carried);
+  };
+  /** A place is free: whoever waits for one may have it. */
+  const release = (): void => {
+    if (crowded || dispatch.waiting > 0) loop.bell.ring();
+  };
+  const places = createPlaces({
+    ...deps,
+    dispatch,
+    open: () => (crowded ? 0 : inFlightLimit - underWay()),
+    shareOf: laneShare,
+    marginMs,
+    start,
+    release,
+  });
   const loop = startLoop({ name: "executor", timers: deps.store.runtime.timers, logger: deps.logger }, turn);
   return {
     ...loop,
+    places,
     silenceOf: (profileId) => dispatch.silenceOf(profileId),
     look: (clusterId) => {
       // More of a cluster that waits already is no news: it has its turn.
@@ -156,8 +179,8 @@ async function read(deps: ExecutorDeps, dispatch: Dispatch, waits: readonly Task
   const [ours, inFlight] = [[...held.keys()], [...lanes.inFlight.keys()]];
   const due = await listDueTasks(store.db, ours, inFlight, readLimit, waits);
   // More is due than can be read, and waits for drivers: the oldest may all be one cluster's, so others are read in turn.
-  const crowded = due.length === readLimit && dispatch.waiting > 0;
-  const clusters = crowded ? await listBusyClusters(store.db, after, turnClusters) : [];
+  const crowded = due.length === readLimit;
+  const clusters = crowded && dispatch.waiting > 0 ? await listBusyClusters(store.db, after, turnClusters) : [];
   if (clusters.length > 0) {
     const known = new Set(due.map((task) => task.nodeId));
     const others = await listDueTasksOf(store.db, clusters, ours, inFlight, turnTasks, waits);
@@ -174,7 +197,7 @@ async function read(deps: ExecutorDeps, dispatch: Dispatch, waits: readonly Task
   dispatch.fill(due, profiles);
   const doneMs = clock.monotonicMs();
   const drawMs = Math.min(longestDrawMs, Math.max(shortestDrawMs, (doneMs - startedMs) * drawsPerRead));
-  return { held, waits, after: clusters.at(-1) ?? null, goodUntilMs: doneMs + drawMs, goodUntilNewsMs: doneMs + shortestDrawMs };
+  return { crowded, held, waits, after: clusters.at(-1) ?? null, goodUntilMs: doneMs + drawMs, goodUntilNewsMs: doneMs + shortestDrawMs };
 }
 
 /** This worker's share of a driver's rate is its share of the lanes that the driver's tasks are in: of one host's, where it is bound to hosts. */
@@ -259,124 +282,10 @@ async function begin(deps: ExecutorDeps, held: ReadonlyMap<number, bigint>, call
     });
     // An answer may have been long in coming: what its lane's owner by now has found begun is done by that one.
     const isOurs = (task: DueTask): boolean => begun.has(task.nodeId) && !signal.aborted && lanes.held.get(task.lane) === epochs.get(task.lane);
-    for (const { task } of all) if (isOurs(task)) lanes.begin(task.nodeId, task.lane);
+    for (const { task } of all) if (isOurs(task)) lanes.begin(task.nodeId, task.lane, task.clusterId);
     return calls.map((call) => ({ ...call, tasks: call.tasks.filter(({ task }) => isOurs(task)) })).filter((call) => call.tasks.length > 0);
   } catch (error) {
     if (error instanceof LaneLost) lanes.remove(error.lanes);
     throw error;
   }
-}
-
-/** Calls the driver and reports each outcome; nodes for which none came are reported as lost. */
-async function carryOut(
-  deps: ExecutorDeps,
-  held: ReadonlyMap<number, bigint>,
-  call: Call,
-  signal: AbortSignal,
-  trial: Pick<Trial, "hear">,
-): Promise<void> {
-  const { clock } = deps.store.runtime;
-  const open = new Map<NodeId, DueTask>(call.tasks.map(({ task }) => [task.nodeId, task]));
-  const report = (nodeId: NodeId, what: TaskReport): void => {
-    const task = open.get(nodeId);
-    if (task === undefined) return;
-    open.delete(nodeId);
-    const epoch = held.get(task.lane) ?? 0n;
-    // That nobody answered a takeover's predecessor says nothing of the provider.
-    const counts = what === takenOver || trial.hear(task, what);
-    deps.outbox.push({
-      from: "task",
-      nodeId,
-      lane: task.lane,
-      epoch,
-      task: { kind: task.kind, attempt: Math.max(0, attemptOf(task) - (counts ? 0 : 1)), params: task.params },
-      report: what,
-    });
-  };
-  /** Broken off by ourselves: nothing is known and nothing is said; whoever owns the lane next does again what was begun. */
-  const letGo = (nodeId: NodeId): void => {
-    if (open.delete(nodeId)) deps.lanes.end(nodeId);
-  };
-  const longest = Math.max(...call.tasks.map(({ profile }) => profile.timeoutMs));
-  const context: CallContext = {
-    installation: deps.installation,
-    fence: (node) => held.get(open.get(node.id)?.lane ?? -1) ?? 0n,
-    signal,
-    deadlineMs: clock.monotonicMs() + longest,
-  };
-  try {
-    for await (const [nodeId, what] of outcomes(call, context)) {
-      if (context.signal.aborted && what.kind === "failed" && what.error.class === "unknown") letGo(nodeId);
-      else report(nodeId, what);
-    }
-    for (const nodeId of [...open.keys()]) {
-      if (context.signal.aborted) letGo(nodeId);
-      else report(nodeId, failure("unknown", "NO_OUTCOME", "the driver gave no outcome"));
-    }
-  } catch (error) {
-    if (!context.signal.aborted) deps.logger.error({ driver: call.driver.type, verb: call.verb, error }, "a driver call broke off");
-    for (const nodeId of [...open.keys()]) {
-      if (context.signal.aborted) letGo(nodeId);
-      else report(nodeId, failure("unknown", "DRIVER_BROKE_OFF", "the driver's call broke off"));
-    }
-  }
-}
-
-async function* outcomes(call: Call, context: CallContext): AsyncGenerator<readonly [NodeId, TaskReport]> {
-  const { driver, verb } = call;
-  // What somebody had begun and nobody finished is made again by a driver that does one key once, and by no other: it is read back.
-  const repeated = call.tasks.filter(({ task }) => (verb === "create" || verb === "update") && driver.idempotency !== "keyed" && task.begunBy !== 0n);
-  for (const { task } of repeated) yield [task.nodeId, takenOver];
-  // Opened once for the call, not once for each of its members.
-  const specs = new Map<KnownProfile, JsonObject>();
-  const nodes = call.tasks
-    .filter((each) => !repeated.includes(each))
-    .map(({ task, profile }) => {
-      const spec = specs.get(profile) ?? profile.open();
-      specs.set(profile, spec);
-      return driverNode(task, spec);
-    });
-  if (nodes.length === 0) return;
-  if (verb === "update") {
-    if (driver.update === undefined) {
-      for (const { id } of nodes) yield [id, failure("permanent", "NO_UPDATE", `profile type ${driver.type} changes nothing in place`)];
-      return;
-    }
-    const changes = new Map(call.tasks.map(({ task }) => [task.nodeId, Number(task.params?.["change"] ?? 0)]));
-    const changed = nodes.map((node): ChangedNode => ({ ...node, change: changes.get(node.id) ?? 0 }));
-    for await (const o of driver.update(changed, context)) yield [o.nodeId, reportOf(o, (made) => ({ kind: "made", made }))];
-  } else if (verb === "create")
-    for await (const o of driver.create(nodes, context)) yield [o.nodeId, reportOf(o, (made) => ({ kind: "made", made }))];
-  else if (verb === "delete") for await (const o of driver.delete(nodes, context)) yield [o.nodeId, reportOf(o, () => ({ kind: "closed" }))];
-  else for await (const o of driver.inspect(nodes, context)) yield [o.nodeId, reportOf(o, (inspection) => ({ kind: "inspected", inspection }))];
-}
-
-function reportOf<T>(outcome: Outcome<T>, good: (value: T) => TaskReport): TaskReport {
-  return outcome.ok ? good(outcome.value) : { kind: "failed", error: outcome.error };
-}
-
-function failure(errorClass: DriverError["class"], code: string, message: string): TaskReport {
-  return { kind: "failed", error: { class: errorClass, code, message } };
-}
-
-const takenOver = failure("unknown", "TAKEN_OVER", "whoever had begun it did not tell what came of it");
-
-function driverNode(task: DueTask, spec: JsonObject): DriverNode {
-  return {
-    id: task.nodeId,
-    name: task.name,
-    index: task.index,
-    clusterId: task.clusterId,
-    clusterName: task.clusterName,
-    epoch: task.epoch,
-    physicalId: task.physicalId,
-    spec,
-    hostId: task.hostId,
-    attempt: attemptOf(task),
-  };
-}
-
-/** Beginning counts as an attempt; doing again what a dead worker had begun does not. */
-function attemptOf(task: DueTask): number {
-  return task.begunBy === 0n ? task.attempt + 1 : task.attempt;
 }

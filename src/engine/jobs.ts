@@ -2,13 +2,16 @@
  * Jobs: actions on all members that wish for no other state (check, recover). The planner spreads one over the members in windows, by
  * keyset; where it stands is kept in the action, so another planner goes on from there.
  */
+import type { ClusterId, NodeId } from "../core/ids.ts";
 import { dueOf } from "../core/precedence.ts";
 import { type OpenAction, supersedeNodeActions } from "../store/action-write.ts";
 import type { PlannedCluster } from "../store/cluster-plan.ts";
+import type { Database } from "../store/database.ts";
 import { type JobCursor, nextJobMembers, saveJobCursor } from "../store/job.ts";
-import { lockNodes, type NodeState, saveNodes } from "../store/node-write.ts";
-import { setTasks, wantNodesDeleted } from "../store/task.ts";
+import { type Beginnings, lockNodes, type NodeState, saveNodes } from "../store/node-write.ts";
+import { type DueTask, setTasks, wantNodesDeleted } from "../store/task.ts";
 import type { Tx } from "../store/transaction.ts";
+import { taskOf } from "./places.ts";
 
 /** Members a job reaches in one window; so many of its steps may be laid and not over. */
 export const jobWindow = 2_500;
@@ -19,13 +22,41 @@ export function isJob(action: Pick<OpenAction, "kind">): boolean {
   return action.kind === "CLUSTER_CHECK" || action.kind === "CLUSTER_RECOVER";
 }
 
-/** Spreads a job over its next members. */
-export async function spreadJob(tx: Tx, now: Date, cluster: PlannedCluster, action: OpenAction, cursor: JobCursor): Promise<void> {
-  if (cursor.done) return;
-  const sickOnly = action.kind === "CLUSTER_RECOVER";
-  const ids = await nextJobMembers(tx.db, cluster.id, cursor.after, jobWindow, sickOnly);
+/** A job, how far it has come, and the members that it reaches next. */
+export interface JobReach {
+  readonly action: OpenAction;
+  readonly cursor: JobCursor;
+  readonly ids: readonly NodeId[];
+  /** There are no more behind these. */
+  readonly last: boolean;
+}
+
+/** Where a job goes next, without changing anything. Null: it has reached everybody. */
+export async function reachMembers(
+  db: Database,
+  clusterId: ClusterId,
+  action: OpenAction,
+  cursor: JobCursor,
+  limit: number,
+): Promise<JobReach | null> {
+  if (cursor.done) return null;
+  const ids = await nextJobMembers(db, clusterId, cursor.after, limit, action.kind === "CLUSTER_RECOVER");
+  return { action, cursor, ids, last: ids.length < limit };
+}
+
+/**
+ * Spreads a job over its next members.
+ * @param begin chooses from the checks that it lays those that are begun at once
+ */
+export async function spreadJob(
+  tx: Tx,
+  now: Date,
+  cluster: PlannedCluster,
+  { action, cursor, ids, last }: JobReach,
+  begin: (tasks: readonly DueTask[]) => Beginnings,
+): Promise<void> {
   const nodes = await lockNodes(tx.db, ids);
-  if (sickOnly) {
+  if (action.kind === "CLUSTER_RECOVER") {
     const sick = nodes.filter((node) => node.status === "ERROR");
     if (action.replaces) await replace(tx, now, cluster, sick);
     else await restart(tx, now, action, sick);
@@ -36,9 +67,10 @@ export async function spreadJob(tx: Tx, now: Date, cluster: PlannedCluster, acti
     await setTasks(
       tx.db,
       running.map((node) => ({ node, kind: "CHECK", dueAt: now, params: ofJob })),
+      begin(running.map((node) => taskOf(node, "CHECK", ofJob))),
     );
   }
-  await saveJobCursor(tx.db, action.id, { after: ids.at(-1) ?? cursor.after, done: ids.length < jobWindow });
+  await saveJobCursor(tx.db, action.id, { after: ids.at(-1) ?? cursor.after, done: last });
 }
 
 async function restart(tx: Tx, now: Date, action: OpenAction, sick: readonly NodeState[]): Promise<void> {

@@ -1,5 +1,5 @@
 /** Which lanes this worker owns, under which epochs, in memory. The truth is in the database: every write is checked against it there. */
-import type { NodeId } from "../core/ids.ts";
+import type { ClusterId, NodeId } from "../core/ids.ts";
 
 export interface LaneBook {
   /** Lanes owned now, with their epochs. */
@@ -9,13 +9,22 @@ export interface LaneBook {
   clear(): void;
   /** Nodes on which a driver call of ours is under way, by id, with their lane. */
   readonly inFlight: ReadonlyMap<NodeId, number>;
-  begin(nodeId: NodeId, lane: number): void;
+  begin(nodeId: NodeId, lane: number, clusterId: ClusterId | null): void;
   end(nodeId: NodeId): void;
+  /** How many of them are a cluster's. */
+  inFlightOf(clusterId: ClusterId): number;
 }
 
 export function createLaneBook(): LaneBook {
   const held = new Map<number, bigint>();
   const inFlight = new Map<NodeId, number>();
+  const clusters = new Map<NodeId, ClusterId>();
+  const perCluster = new Map<ClusterId, number>();
+  const add = (clusterId: ClusterId, n: number): void => {
+    const count = (perCluster.get(clusterId) ?? 0) + n;
+    if (count === 0) perCluster.delete(clusterId);
+    else perCluster.set(clusterId, count);
+  };
   return {
     held,
     add: (lanes) => {
@@ -26,7 +35,18 @@ export function createLaneBook(): LaneBook {
     },
     clear: () => held.clear(),
     inFlight,
-    begin: (nodeId, lane) => inFlight.set(nodeId, lane),
-    end: (nodeId) => inFlight.delete(nodeId),
+    begin: (nodeId, lane, clusterId) => {
+      if (clusterId !== null && !inFlight.has(nodeId)) {
+        clusters.set(nodeId, clusterId);
+        add(clusterId, 1);
+      }
+      inFlight.set(nodeId, lane);
+    },
+    end: (nodeId) => {
+      inFlight.delete(nodeId);
+      const clusterId = clusters.get(nodeId);
+      if (clusterId !== undefined && clusters.delete(nodeId)) add(clusterId, -1);
+    },
+    inFlightOf: (clusterId) => perCluster.get(clusterId) ?? 0,
   };
 }

@@ -1,5 +1,5 @@
 /** New members of a cluster, as rows to be: id, index, name, host and lane. */
-import { brandId, type HostId } from "../core/ids.ts";
+import { brandId, type HostId, type NodeId } from "../core/ids.ts";
 import { hostLane, laneOf } from "../core/lane.ts";
 import { nodeName, randomText } from "../core/name.ts";
 import type { Entropy } from "../core/runtime.ts";
@@ -11,20 +11,23 @@ export interface Host {
   readonly number: number;
 }
 
+export function newIds(count: number, entropy: Entropy): NodeId[] {
+  return Array.from({ length: count }, () => brandId("node", entropy.uuid()));
+}
+
 /**
- * @param firstIndex the first of `count` indexes that were taken for them
+ * @param firstIndex the first of as many indexes that were taken for them
  * @param hosts where they may stand, in turn; null: the driver is bound to no host
  */
 export function newMembers(
   cluster: PlannedCluster,
   firstIndex: number,
-  count: number,
+  ids: readonly NodeId[],
   hosts: readonly Host[] | null,
   entropy: Entropy,
 ): PlannedNode[] {
   const random = (length: number): string => randomText(entropy, length);
-  return Array.from({ length: count }, (_, i): PlannedNode => {
-    const id = brandId("node", entropy.uuid());
+  return ids.map((id, i): PlannedNode => {
     const index = firstIndex + i;
     const host = hosts === null ? null : (hosts[index % hosts.length] ?? null);
     return {

@@ -18,7 +18,7 @@ import type { Store } from "../store/transaction.ts";
 import type { LaneBook } from "./lane-book.ts";
 import type { TaskReport } from "./report.ts";
 import type { SpecCache } from "./specs.ts";
-import { writeReports } from "./write-reports.ts";
+import { type Written, writeReports } from "./write-reports.ts";
 
 export type Report =
   | {
@@ -62,8 +62,8 @@ export function startOutbox(deps: {
   readonly lanes: LaneBook;
   readonly specs: SpecCache;
   readonly logger: Logger;
-  /** Called after each flush: something may have become due, and these members are to be probed. */
-  readonly onWritten: (probed: readonly NodeId[]) => void;
+  /** Called after each flush. */
+  readonly onWritten: (written: Written) => void;
 }): Outbox {
   const { store, lanes, logger } = deps;
   const { timers, clock } = store.runtime;
@@ -79,11 +79,11 @@ export function startOutbox(deps: {
   };
 
   /** Writes a batch, whatever it takes. Returns when each report is written, dropped or set aside. */
-  const write = async (batch: readonly Report[], patience = lockPatience): Promise<readonly NodeId[]> => {
+  const write = async (batch: readonly Report[], patience = lockPatience): Promise<Written> => {
     const owned = batch.filter((report) => lanes.held.get(report.lane) === report.epoch);
-    if (owned.length === 0) return [];
+    if (owned.length === 0) return nothingWritten;
     try {
-      return (await writeReports(deps, owned)).probed;
+      return await writeReports(deps, owned);
     } catch (error) {
       if (error instanceof LaneLost) {
         lanes.remove(error.lanes);
@@ -101,7 +101,8 @@ export function startOutbox(deps: {
       if (owned.length > 1) {
         const half = Math.ceil(owned.length / 2);
         const first = await write(owned.slice(0, half), patience);
-        return [...first, ...(await write(owned.slice(half), patience))];
+        const second = await write(owned.slice(half), patience);
+        return { probed: [...first.probed, ...second.probed], follows: first.follows || second.follows };
       }
       const [refused] = owned;
       if (refused?.from === "task" && !isNotWritable(refused.report)) {
@@ -109,7 +110,7 @@ export function startOutbox(deps: {
         return write([{ ...refused, report: notWritable(error) }], patience);
       }
       logger.error({ nodeId: refused?.nodeId, error }, "a report cannot be written and is set aside; its task is due again after its deadline");
-      return [];
+      return nothingWritten;
     }
   };
 
@@ -125,11 +126,11 @@ export function startOutbox(deps: {
       room.look();
       busy = true;
       const startedMs = clock.monotonicMs();
-      const probed = await write(batch);
+      const written = await write(batch);
       finish(batch);
       busy = false;
       logger.debug({ reports: batch.length, ms: Math.round(clock.monotonicMs() - startedMs) }, "reports written");
-      deps.onWritten(probed);
+      deps.onWritten(written);
     }
     for (const resolve of waiting.splice(0)) resolve();
   };
@@ -173,6 +174,8 @@ function createRoom(full: () => boolean): { look(): void; wait(signal: AbortSign
         : Promise.resolve(),
   };
 }
+
+const nothingWritten: Written = { probed: [], follows: false };
 
 const notWritableCode = "OUTCOME_NOT_WRITABLE";
 

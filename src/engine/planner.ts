@@ -9,6 +9,7 @@ import type { Logger } from "../core/runtime.ts";
 import { listOpenActions, type OpenAction, progressOf } from "../store/action-write.ts";
 import { countJobs, type PlannedCluster, readPlannedCluster, StalePlan } from "../store/cluster-plan.ts";
 import { type Counts, noCounts, readCounts } from "../store/count.ts";
+import type { Database } from "../store/database.ts";
 import { type DueCluster, nextDueMs, settleDue, takeDue } from "../store/due.ts";
 import { isAbsence, isConflict, isTimeout, violatedUnique } from "../store/failure.ts";
 import { readJobCursors } from "../store/job.ts";
@@ -17,19 +18,21 @@ import { summarizePatients } from "../store/notable.ts";
 import { summarizeOutdated } from "../store/outdated.ts";
 import { readClock, type Store } from "../store/transaction.ts";
 import { liveHosts } from "../store/worker.ts";
-import { type Applied, applyPlan, windowRows } from "./apply-plan.ts";
+import { type Applied, applyPlan } from "./apply-plan.ts";
 import { isJob, jobWindow } from "./jobs.ts";
 import type { LaneBook } from "./lane-book.ts";
 import { type Loop, startLoop } from "./loop.ts";
 import type { Host } from "./new-members.ts";
-import type { SpecCache } from "./specs.ts";
+import type { Places } from "./places.ts";
+import type { KnownProfile, SpecCache } from "./specs.ts";
 
 export interface PlannerDeps {
   readonly store: Store;
   readonly lanes: LaneBook;
   readonly specs: SpecCache;
+  readonly places: Places;
   readonly logger: Logger;
-  /** Tasks of the cluster may have been written: the executor should look. */
+  /** Tasks of this cluster were written that are not begun: the executor should look. */
   readonly onPlanned: (clusterId: ClusterId) => void;
   /** Why nothing may be made, removed or healed just now, or null. */
   readonly held: () => string | null;
@@ -42,6 +45,10 @@ const turnLimit = 64;
 /** Should the planner die, what it took is due again after so long, ms. */
 const leaseMs = 5_000;
 const pollMs = 1_000;
+/** When a cluster is looked at again whose members wait for each other's places, ms. */
+const waitsMs = 100;
+/** When a cluster is looked at again that is given up, ms. */
+const abandonedMs = 500;
 /** Clusters whose pace is remembered at most. It is only a hint; many of them are at rest, gone, or another worker's by now. */
 const ratesKept = 10_000;
 
@@ -110,7 +117,8 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
   // A window opens only as outcomes return; each of them has the cluster planned again.
   const spreading = laid.check + laid.recover < jobWindow ? unspread : [];
   const rate = nextRate(rates.get(id), counts, store.runtime.clock.monotonicMs());
-  const hosts = await placement(deps, cluster);
+  const profile = (await deps.specs.get(db, [cluster.profileId])).get(cluster.profileId) ?? null;
+  const hosts = await placement(db, profile);
   const plan = planCluster<ActionId>(
     cluster,
     {
@@ -135,36 +143,37 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
     },
     nowMs,
   );
-  const applied = await applyPlan(deps, due, cluster, plan, hosts, { open: spreading, cursors }).catch((error: unknown): Applied => {
+  const applied = await applyPlan(deps, due, cluster, plan, { profile, hosts }, { open: spreading, cursors }).catch((error: unknown): Applied => {
     // A name was taken by a node that somebody named: the next pass has other indexes.
-    if (error instanceof StalePlan || violatedUnique(error) !== null) return "void";
+    if (error instanceof StalePlan || violatedUnique(error) !== null) return { end: "void", queues: false };
     throw error;
   });
   // The lanes of new tasks may be other workers'.
-  const rolled = plan.rollOut.idle + plan.rollOut.working;
-  if (plan.create > 0 || plan.remove > 0 || plan.heal > 0 || rolled > 0 || spreading.length > 0) {
+  if (applied.queues) {
     deps.onPlanned(id);
     store.wake.work();
   }
-  if (plan.forget && applied !== "void") {
+  if (plan.forget && applied.end !== "void") {
     rates.delete(id);
     return;
   }
   if (rates.size >= ratesKept) rates.clear();
   rates.set(id, rate);
-  const overfull = [plan.create, plan.remove, plan.heal, rolled].some((steps) => steps > windowRows);
-  const unfinished = overfull || spreading.length > 0 || applied !== "done";
+  await settleDue(db, id, due.leasedUntil, nextPass(cluster, applied.end, nowMs, plan.lookAgainAtMs));
+}
+
+function nextPass(cluster: PlannedCluster, end: Applied["end"], nowMs: number, lookAgainAtMs: number | null): Date | null {
   // What is given up changes nothing that would wake the planner: it looks again.
-  const abandoning = cluster.deleting && cluster.abandon;
-  const again = abandoning ? new Date(nowMs + 500) : unfinished ? now : plan.lookAgainAtMs === null ? null : new Date(plan.lookAgainAtMs);
-  await settleDue(db, id, due.leasedUntil, again);
+  if (cluster.deleting && cluster.abandon) return new Date(nowMs + abandonedMs);
+  if (end === "done") return lookAgainAtMs === null ? null : new Date(lookAgainAtMs);
+  // A call that ends has it planned at once; one that is to be made again, or takes long, does not.
+  return new Date(end === "waits" ? Math.min(nowMs + waitsMs, lookAgainAtMs ?? Number.POSITIVE_INFINITY) : nowMs);
 }
 
 /** Hosts to place new members on; null: the driver is bound to none. */
-async function placement(deps: PlannerDeps, cluster: PlannedCluster): Promise<readonly Host[] | null> {
-  const profile = (await deps.specs.get(deps.store.db, [cluster.profileId])).get(cluster.profileId);
-  if (profile === undefined) return [];
-  return profile.driver.hostBound ? liveHosts(deps.store.db, profile.driver.type) : null;
+async function placement(db: Database, profile: KnownProfile | null): Promise<readonly Host[] | null> {
+  if (profile === null) return [];
+  return profile.driver.hostBound ? liveHosts(db, profile.driver.type) : null;
 }
 
 interface JobSteps {

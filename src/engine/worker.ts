@@ -47,14 +47,7 @@ export function startWorker(deps: WorkerDeps): Worker {
   const lanes = createLaneBook();
   const specs = createSpecCache(deps);
   let calls = new AbortController();
-  const storeOf = (desk: CountDesk): Store => ({
-    db: deps.db,
-    runtime: deps.runtime,
-    wake: deps.wake,
-    get writer() {
-      return countWriter(membership.number(), desk);
-    },
-  });
+  const storeOf = (desk: CountDesk): Store => storeAt(deps, desk, () => membership.number());
   const store = storeOf("maintenance");
   const ring = (): void => {
     executor.bell.ring();
@@ -65,8 +58,9 @@ export function startWorker(deps: WorkerDeps): Worker {
     lanes,
     specs,
     logger,
-    onWritten: (probed) => {
-      ring();
+    onWritten: ({ probed, follows }) => {
+      if (follows) executor.look(null);
+      planner.bell.ring();
       watches.welcome(probed);
     },
   });
@@ -84,6 +78,7 @@ export function startWorker(deps: WorkerDeps): Worker {
     store: storeOf("planner"),
     lanes,
     specs,
+    places: executor.places,
     logger,
     onPlanned: (clusterId) => executor.look(clusterId),
     held: () => readBack.held(),
@@ -125,6 +120,18 @@ export function startWorker(deps: WorkerDeps): Worker {
       await Promise.race([executor.idle(), deps.runtime.timers.wait(graceMs)]);
       await outbox.stop();
       await membership.stop();
+    },
+  };
+}
+
+/** The store of one loop, which has a row of counts of its own. */
+function storeAt({ db, runtime, wake }: Pick<WorkerDeps, "db" | "runtime" | "wake">, desk: CountDesk, workerNumber: () => number): Store {
+  return {
+    db,
+    runtime,
+    wake,
+    get writer() {
+      return countWriter(workerNumber(), desk);
     },
   };
 }

@@ -22,6 +22,8 @@ interface Decided {
 export interface Written {
   /** Members that began to run and are to be probed. */
   readonly probed: readonly NodeId[];
+  /** Steps follow that may be due. */
+  readonly follows: boolean;
 }
 
 /** Writes reports, at most one per node. @throws LaneLost when a lane has another owner by now: nothing was written */
@@ -54,7 +56,13 @@ export async function writeReports(deps: { readonly store: Store; readonly specs
         : [{ node, profile, decision: decide(report, node, memories.get(node.id) ?? noMemory, profile, now, store.runtime.entropy.fraction()) }];
     });
     await write(tx, now, decided, store);
-    return { probed: decided.filter(({ decision, profile }) => decision.probe === "start" && profile?.probe != null).map(({ node }) => node.id) };
+    return {
+      probed: decided.filter(({ decision, profile }) => decision.probe === "start" && profile?.probe != null).map(({ node }) => node.id),
+      // A step that came too late leaves the node to what was decided meanwhile.
+      follows: decided.some(
+        ({ node, decision }) => typeof decision.task === "object" || (decision.task === "keep" && byNode.get(node.id)?.from === "task"),
+      ),
+    };
   });
 }
 

@@ -82,9 +82,17 @@ export interface PlannedNode {
   readonly actionId: ActionId | null;
 }
 
-/** Inserts nodes as PLANNED with the tasks that create them, due at once. */
-export async function insertPlannedNodes(tx: Tx, now: Date, nodes: readonly PlannedNode[]): Promise<void> {
+/** Steps that are begun as they are written: under which epoch of their lane, and when their outcome counts as lost. */
+export type Beginnings = ReadonlyMap<NodeId, { readonly epoch: bigint; readonly deadline: Date }>;
+
+/**
+ * Inserts nodes as PLANNED with the tasks that create them, due at once.
+ * @param begun those whose create is begun in this very transaction: they are CREATING from the start. The caller has checked their lanes' epochs in it
+ */
+export async function insertPlannedNodes(tx: Tx, now: Date, nodes: readonly PlannedNode[], begun: Beginnings = new Map()): Promise<void> {
   if (nodes.length === 0) return;
+  const statusOf = ({ id }: PlannedNode): "CREATING" | "PLANNED" => (begun.has(id) ? "CREATING" : "PLANNED");
+  const queuedAt = dueOf(now, "making", nodes.length - begun.size);
   const column = (name: string, type: string, pick: (node: PlannedNode) => unknown): Column => ({ name, type, values: nodes.map(pick) });
   const rows = rowSet([
     column("id", "uuid", (n) => n.id),
@@ -99,20 +107,26 @@ export async function insertPlannedNodes(tx: Tx, now: Date, nodes: readonly Plan
     column("metadata", "jsonb", (n) => (n.metadata === null ? null : JSON.stringify(n.metadata))),
     column("action_id", "uuid", (n) => n.actionId),
     column("own_profile", "boolean", (n) => n.ownProfile),
+    column("status", "smallint", (n) => nodeStatusCodec.code(statusOf(n))),
+    column("due_at", "timestamptz", (n) => (begun.get(n.id)?.deadline ?? queuedAt).toISOString()),
+    column("begun_by", "bigint", (n) => begun.get(n.id)?.epoch ?? 0n),
   ]);
   await sql`
     /* node.plan */
-    with planned as (
+    with d as materialized (select * from ${rows.source} as d(${rows.names})),
+    planned as (
       insert into muster.node (id, project_id, cluster_id, profile_id, lane, host_id, index, name, role, metadata, action_id, own_profile, status, health, created_at, updated_at)
       select d.id, ${rows.at("project_id")}, ${rows.at("cluster_id")}, ${rows.at("profile_id")}, ${rows.at("lane")}, ${rows.at("host_id")},
              ${rows.at("index")}, ${rows.at("name")}, ${rows.at("role")}, ${rows.at("metadata")}, ${rows.at("action_id")}, ${rows.at("own_profile")},
-             ${nodeStatusCodec.code("PLANNED")}, ${healthStatusCodec.code("UNKNOWN")}, ${now}::timestamptz, ${now}::timestamptz
-        from ${rows.source} as d(${rows.names})
-      returning id, project_id, cluster_id, lane)
-    insert into muster.task (node_id, project_id, cluster_id, lane, kind, due_at)
-    select id, project_id, cluster_id, lane, ${taskKindCodes.CREATE}, ${dueOf(now, "making", nodes.length)}::timestamptz from planned`.execute(tx.db);
+             ${rows.at("status")}, ${healthStatusCodec.code("UNKNOWN")}, ${now}::timestamptz, ${now}::timestamptz
+        from d)
+    insert into muster.task (node_id, project_id, cluster_id, lane, kind, due_at, begun_by, attempt)
+    select d.id, ${rows.at("project_id")}, ${rows.at("cluster_id")}, ${rows.at("lane")}, ${taskKindCodes.CREATE}, ${rows.at("due_at")}, ${rows.at("begun_by")},
+           (${rows.at("begun_by")} <> 0)::int
+      from d`.execute(tx.db);
   for (const node of nodes) {
-    if (node.clusterId !== null) tx.count(node.clusterId, "planned", 1);
+    const status = statusOf(node);
+    if (node.clusterId !== null) tx.count(node.clusterId, statusField[status], 1);
     tx.events.push({
       type: "node.created",
       projectId: node.projectId,
@@ -121,7 +135,7 @@ export async function insertPlannedNodes(tx: Tx, now: Date, nodes: readonly Plan
       nodeId: node.id,
       nodeName: node.name,
       actionId: node.actionId,
-      data: { index: node.index, profileId: encodeId("profile", node.profileId) },
+      data: { index: node.index, profileId: encodeId("profile", node.profileId), ...(status === "PLANNED" ? {} : { status }) },
     });
   }
 }
@@ -190,23 +204,27 @@ export async function lockNodes(db: Database, ids: readonly NodeId[]): Promise<N
 /** Saves what locked nodes become, with counts, notable rows and events. Statuses were decided by `core/node.ts`. */
 export async function saveNodes(tx: Tx, now: Date, changes: readonly { readonly node: NodeState; readonly patch: NodePatch }[]): Promise<void> {
   if (changes.length === 0) return;
-  const after = changes.map(({ node, patch }) => ({ ...node, ...withoutUndefined(patch), replacing: isReplacing(node, patch) }));
-  const column = (name: string, type: string, pick: (node: NodeState) => unknown): Column => ({ name, type, values: after.map(pick) });
+  const after = <Key extends keyof NodeState & keyof NodePatch>(key: Key, write: (value: NodeState[Key]) => unknown = (value) => value): unknown[] =>
+    changes.map(({ node, patch }) => {
+      const changed: Partial<NodeState> = patch;
+      const value = changed[key];
+      return write(value === undefined ? node[key] : value);
+    });
   const json = (value: Json): string | null => (value === null ? null : JSON.stringify(value));
-  const ids = after.map((node) => node.id);
+  const ids = changes.map(({ node }) => node.id);
   const rows = rowSet([
     { name: "id", type: "uuid", values: ids },
-    column("status", "smallint", (n) => nodeStatusCodec.code(n.status)),
-    column("status_reason", "text", (n) => n.statusReason),
-    column("health", "smallint", (n) => healthStatusCodec.code(n.health)),
-    column("epoch", "int", (n) => n.epoch),
-    column("physical_id", "text", (n) => n.physicalId),
-    column("addresses", "jsonb", (n) => json(n.addresses)),
-    column("placement", "jsonb", (n) => json(n.placement)),
-    column("action_id", "uuid", (n) => n.actionId),
-    column("started_at", "timestamptz", (n) => n.startedAt?.toISOString() ?? null),
-    column("profile_id", "uuid", (n) => n.profileId),
-    column("replacing", "boolean", (n) => n.replacing),
+    { name: "status", type: "smallint", values: after("status", nodeStatusCodec.code) },
+    { name: "status_reason", type: "text", values: after("statusReason") },
+    { name: "health", type: "smallint", values: after("health", healthStatusCodec.code) },
+    { name: "epoch", type: "int", values: after("epoch") },
+    { name: "physical_id", type: "text", values: after("physicalId") },
+    { name: "addresses", type: "jsonb", values: after("addresses", json) },
+    { name: "placement", type: "jsonb", values: after("placement", json) },
+    { name: "action_id", type: "uuid", values: after("actionId") },
+    { name: "started_at", type: "timestamptz", values: after("startedAt", (at) => at?.toISOString() ?? null) },
+    { name: "profile_id", type: "uuid", values: after("profileId") },
+    { name: "replacing", type: "boolean", values: changes.map(({ node, patch }) => isReplacing(node, patch)) },
   ]);
   await sql`
     /* node.save */
@@ -318,8 +336,4 @@ function tell(tx: Tx, node: NodeState, patch: NodePatch): void {
       },
     });
   }
-}
-
-function withoutUndefined<T extends object>(patch: T): T {
-  return Object.fromEntries(Object.entries(patch).filter(([, value]) => value !== undefined)) as T;
 }

@@ -19,7 +19,8 @@ import {
 import { dueOf } from "../core/precedence.ts";
 import { supersedeNodeActions } from "./action-write.ts";
 import type { Database } from "./database.ts";
-import { deleteNodes, type NodeState, saveNodes } from "./node-write.ts";
+import { type Beginnings, deleteNodes, type NodeState, saveNodes } from "./node-write.ts";
+import { type Column, rowSet } from "./row-set.ts";
 import type { Tx } from "./transaction.ts";
 
 export interface NewTask {
@@ -30,20 +31,34 @@ export interface NewTask {
   readonly params?: JsonObject | null;
 }
 
-/** Sets what comes next for these nodes, in place of whatever was to come. */
-export async function setTasks(db: Database, tasks: readonly NewTask[]): Promise<void> {
+/**
+ * Sets what comes next for these nodes, in place of whatever was to come.
+ * @param begun those whose step is begun in this very transaction. The caller has checked their lanes' epochs in it
+ */
+export async function setTasks(db: Database, tasks: readonly NewTask[], begun: Beginnings = new Map()): Promise<void> {
   if (tasks.length === 0) return;
-  const column = <T>(pick: (task: NewTask) => T): T[] => tasks.map(pick);
+  const column = (name: string, type: string, pick: (task: NewTask) => unknown): Column => ({ name, type, values: tasks.map(pick) });
+  const rows = rowSet([
+    column("node_id", "uuid", (t) => t.node.id),
+    column("project_id", "uuid", (t) => t.node.projectId),
+    column("cluster_id", "uuid", (t) => t.node.clusterId),
+    column("lane", "int", (t) => t.node.lane),
+    column("kind", "smallint", (t) => taskKindCodec.code(t.kind)),
+    column("due_at", "timestamptz", (t) => (begun.get(t.node.id)?.deadline ?? t.dueAt).toISOString()),
+    column("begun_by", "bigint", (t) => begun.get(t.node.id)?.epoch ?? 0n),
+    column("attempt", "int", (t) => (t.attempt ?? 0) + (begun.has(t.node.id) ? 1 : 0)),
+    column("params", "jsonb", (t) => (t.params == null ? null : JSON.stringify(t.params))),
+  ]);
   await sql`
     /* task.set */
-    insert into muster.task (node_id, project_id, cluster_id, lane, kind, due_at, attempt, params)
-    select d.* from unnest(
-        ${column((t) => t.node.id)}::uuid[], ${column((t) => t.node.projectId)}::uuid[], ${column((t) => t.node.clusterId)}::uuid[],
-        ${column((t) => t.node.lane)}::int[], ${column((t) => taskKindCodec.code(t.kind))}::smallint[], ${column((t) => t.dueAt)}::timestamptz[],
-        ${column((t) => t.attempt ?? 0)}::int[], ${column((t) => (t.params == null ? null : JSON.stringify(t.params)))}::jsonb[]
-      ) as d
+    insert into muster.task (node_id, project_id, cluster_id, lane, kind, due_at, begun_by, attempt, params)
+    select d.node_id, ${rows.at("project_id")}, ${rows.at("cluster_id")}, ${rows.at("lane")}, ${rows.at("kind")}, ${rows.at("due_at")},
+           ${rows.at("begun_by")}, ${rows.at("attempt")}, ${rows.at("params")}
+      from ${rows.source} as d(${rows.names})
     on conflict (node_id) do update
-       set kind = excluded.kind, due_at = excluded.due_at, attempt = excluded.attempt, params = excluded.params, begun_by = 0`.execute(db);
+       set kind = excluded.kind, due_at = excluded.due_at, attempt = excluded.attempt, params = excluded.params, begun_by = excluded.begun_by`.execute(
+    db,
+  );
 }
 
 /** Nothing is to be done on these nodes any more. */
@@ -55,9 +70,16 @@ export async function dropTasks(db: Database, ids: readonly NodeId[]): Promise<v
 /**
  * Wants locked nodes gone: what was never begun goes at once, for the rest a deletion is due.
  * @param actionId the NODE_DELETE action, where one node was named
+ * @param begin chooses from those that wait for their deletion the ones whose deletion is begun at once
  * @returns how many went at once
  */
-export async function wantNodesDeleted(tx: Tx, now: Date, nodes: readonly NodeState[], actionId: ActionId | null = null): Promise<number> {
+export async function wantNodesDeleted(
+  tx: Tx,
+  now: Date,
+  nodes: readonly NodeState[],
+  actionId: ActionId | null = null,
+  begin: (nodes: readonly NodeState[]) => Beginnings = () => new Map(),
+): Promise<number> {
   const dropped = nodes.filter((node) => nodeTransition(node.status, "dropped") === "GONE");
   const rest = nodes.filter((node) => nodeTransition(node.status, "dropped") === null && nodeTransition(node.status, "deleteWanted") === "DELETING");
   // Whatever else was being done to them is over.
@@ -71,6 +93,7 @@ export async function wantNodesDeleted(tx: Tx, now: Date, nodes: readonly NodeSt
   await setTasks(
     tx.db,
     rest.map((node) => ({ node, kind: "DELETE", dueAt: dueOf(now, "takingAwayOrMending", rest.length) })),
+    begin(rest),
   );
   return dropped.length;
 }

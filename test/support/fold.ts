@@ -143,7 +143,7 @@ const fold: Readonly<Record<EventTypeName, Folder>> = {
     state.nodes.set(event.nodeId ?? "", {
       name: event.nodeName,
       clusterId: event.clusterId,
-      status: "PLANNED",
+      status: text(event.data["status"]) ?? "PLANNED",
       health: "UNKNOWN",
       profileId: text(event.data["profileId"]),
     });
