@@ -5,6 +5,7 @@
 import { describe, expect, test } from "vitest";
 import { checkCluster } from "../../src/commands/cluster-job.ts";
 import { resizeCluster } from "../../src/commands/cluster-size.ts";
+import { createClusterNode } from "../../src/commands/node.ts";
 import { actionStatusCodes } from "../../src/core/action.ts";
 import { clusterFacts, must, simCluster } from "../support/cluster.ts";
 import { type ProviderProcess, startProvider } from "../support/provider.ts";
@@ -67,7 +68,7 @@ const points: Readonly<Record<string, Arm>> = {
 const large = 30;
 const small = 12;
 
-/** Grows a cluster, shrinks it, has every member checked. */
+/** Grows a cluster, adds a member by name, which somebody has to claim; shrinks it, has every member checked. */
 async function history(world: World): Promise<void> {
   const { clusterId, id } = await simCluster(world, { name: "c", desiredCapacity: large, spec: { createMs: { min: 5, max: 100 }, deleteMs: 20 } });
   const has = (size: number): Promise<unknown> =>
@@ -76,6 +77,8 @@ async function history(world: World): Promise<void> {
       return facts?.observedGeneration === facts?.generation && facts?.active === size && facts.nodes === size;
     });
   await has(large);
+  must(await createClusterNode(world.context(), { cluster: { id }, name: "guest" }));
+  await has(large + 1);
   must(await resizeCluster(world.context(), { cluster: { id }, capacity: { exactly: small }, strict: true }));
   await has(small);
   const { actionId } = must(await checkCluster(world.context(), { cluster: { id } }));
@@ -108,7 +111,7 @@ describe("a worker is killed", () => {
         expect(books.doubles).toEqual([]);
         expect(books.repeated).toEqual([]);
         expect(books.sharedFences).toEqual([]);
-        expect(books.created).toBe(large);
+        expect(books.created).toBe(large + 1);
         expect(books.alive.map((life) => life.physicalId).sort()).toEqual(rows.map((row) => row.physical_id).sort());
         expect(await db.selectFrom("muster.action").select("id").where("status", "=", actionStatusCodes.FAILED).execute()).toEqual([]);
         await world.stop();

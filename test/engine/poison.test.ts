@@ -19,8 +19,11 @@ const inError = (clusterId: ClusterId): Promise<NodeId> =>
 const reasonOf = async (id: NodeId): Promise<string> =>
   (await world.database.db.selectFrom("muster.node").select("status_reason").where("id", "=", id).executeTakeFirstOrThrow()).status_reason ?? "";
 
+/** The statuses it was told to have, from the first. */
 const toldAs = async (nodeId: NodeId): Promise<unknown[]> =>
-  (await readEventsOf(world.context(), { nodeId })).filter((event) => event.type === "node.status.changed").map((event) => event.data["to"]);
+  (await readEventsOf(world.context(), { nodeId })).flatMap(({ type, data }) =>
+    type === "node.created" ? [data["status"]] : type === "node.status.changed" ? [data["to"]] : [],
+  );
 
 const allActive = (clusterId: ClusterId, size: number): Promise<unknown> =>
   world.until("all are active", async () => (await clusterFacts(world.database.db, clusterId))?.active === size);
