@@ -27,7 +27,9 @@ import { rollOut } from "./roll-out.ts";
 import type { KnownProfile, SpecCache } from "./specs.ts";
 
 /** Rows a window may want gone or heal: far below 10,000 rows with their tasks, counts and events. */
-export const windowRows = 2_500;
+const windowRows = 2_500;
+/** Nodes a call must take for steps to be begun with their plan: those of a driver that takes fewer end one by one, and a pass for each would cost more than it saves. */
+const fewestPerCall = 32;
 
 /** Jobs that have not reached all members yet, and how far each has come. */
 export interface Jobs {
@@ -102,14 +104,15 @@ function openWindow(
   carriers: Carriers,
   jobs: Jobs,
 ): Window {
-  const { profile } = carriers;
+  // Lanes of hosts are not told by a node's id.
+  const profile = carriers.profile?.driver.hostBound || (carriers.profile?.driver.batchSize ?? 0) < fewestPerCall ? null : carriers.profile;
   const take = (verb: Verb, most: number): Beginning =>
-    new Beginning(profile === null || profile.driver.hostBound || most === 0 ? null : places.take(cluster.profileId, profile, verb, most));
+    new Beginning(profile === null || most === 0 ? null : places.take(cluster.profileId, profile, verb, most));
   const [toCreate, toRemove] = [Math.min(plan.create, windowRows), Math.min(plan.remove, windowRows)];
   const checks = jobs.open.some((job) => job.kind === "CLUSTER_CHECK");
   const [create, remove, check] = [take("create", toCreate), take("delete", toRemove), take("inspect", checks ? jobWindow : 0)];
   // A call that is under way has the cluster planned again when it ends: until then there is no need to lay up work for ourselves.
-  const later = (beginning: Beginning): boolean => profile?.driver.hostBound === false && (beginning.places > 0 || lanes.inFlightOf(cluster.id) > 0);
+  const later = (beginning: Beginning): boolean => profile !== null && (beginning.places > 0 || lanes.inFlightOf(cluster.id) > 0);
   const ids = newIds(toCreate, store.runtime.entropy);
   let own = 0;
   const kept = later(create) ? ids.filter((id) => !lanes.held.has(laneOf(id)) || ++own <= create.places) : ids;

@@ -48,7 +48,7 @@ export const bugs: readonly Bug[] = [
   ]),
   bug("no-judge", "nobody judges silent workers", ["engine/maintenance/peer-judge.ts", "if (silent.length === 0 ||", "if (silent.length >= 0 ||"]),
   bug("taken-over-listed", "a create that somebody began is repeated by a driver that is not keyed", [
-    "engine/executor.ts",
+    "engine/carry-out.ts",
     '(verb === "create" || verb === "update") && driver.idempotency !== "keyed"',
     "false",
   ]),

@@ -85,7 +85,8 @@ export class Provider {
       idempotency: type,
       ...(type === "listed" ? { listingDelayMs } : {}),
       hostBound: false,
-      batchSize: 5,
+      // Some are begun with their plan, others by the queue.
+      batchSize: type === "keyed" ? 40 : 5,
       maxCallsInFlight: 4,
       timeoutMs: () => callTimeoutMs,
       specSchema: { type: "object" },
