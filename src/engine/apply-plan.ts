@@ -13,17 +13,18 @@ import type { DueCluster } from "../store/due.ts";
 import type { JobCursor } from "../store/job.ts";
 import { checkLanes } from "../store/lane.ts";
 import { insertPlannedNodes, lockNodes, type PlannedNode } from "../store/node-write.ts";
+import type { Patient } from "../store/notable.ts";
 import { holdProfiles } from "../store/profile.ts";
 import { type DueTask, redoBegunTasks, wantNodesDeleted } from "../store/task.ts";
 import { abandonNodes, listUnreachable } from "../store/tombstone.ts";
 import { type Store, type Tx, transaction } from "../store/transaction.ts";
 import type { Verb } from "./call.ts";
-import { heal } from "./heal.ts";
+import { findPatients, heal } from "./heal.ts";
 import { type JobReach, jobWindow, reachMembers, spreadJob } from "./jobs.ts";
 import type { LaneBook } from "./lane-book.ts";
 import { type Host, newIds, newMembers } from "./new-members.ts";
 import { Beginning, ownsAllLanes, type Places, taskOf } from "./places.ts";
-import { rollOut } from "./roll-out.ts";
+import { findOutdated, rollOut } from "./roll-out.ts";
 import type { KnownProfile, SpecCache } from "./specs.ts";
 
 /** Rows a window may want gone or heal: far below 10,000 rows with their tasks, counts and events. */
@@ -144,7 +145,7 @@ async function applyWindow(
   return transaction(store, async (tx) => {
     // What members are made from must be there as long as they are.
     if ((window.newIds.length > 0 || rolled) && (await holdProfiles(tx.db, [cluster.profileId])).size === 0) return "void";
-    // Whom it is about is found before the lanes are checked, since they must be checked all at once, and locked after that.
+    // Whom its steps are about is found before the lanes are checked, since they must be checked all at once, and locked after that.
     const victims = window.removeCount > 0 ? await selectVictims(tx.db, cluster.id, window.removeCount, !cluster.deleting) : [];
     const reached = await reachAll(tx.db, cluster.id, jobs, window.jobCount);
     const checked = reached.find(({ action }) => action.kind === "CLUSTER_CHECK");
@@ -168,8 +169,9 @@ async function applyWindow(
       members,
       window.create.begin(members.map(createTask), now, () => true),
     );
-    if (cluster.deleting && cluster.abandon)
-      await abandonNodes(quiet, now, await lockNodes(tx.db, await listUnreachable(tx.db, cluster.id, windowRows)));
+    const whom = await findOthers(tx.db, now, cluster, plan);
+    await lockAll(tx.db, [victims, ...reached.map(({ ids }) => ids), whom.outdated, whom.patients.map(({ nodeId }) => nodeId), whom.unreachable]);
+    await abandonNodes(quiet, now, await lockNodes(tx.db, whom.unreachable));
     // Who was never begun goes at once: no outcome will have the cluster planned again.
     const gone = await wantNodesDeleted(quiet, now, await lockNodes(tx.db, victims), null, (nodes) =>
       window.remove.begin(
@@ -178,11 +180,8 @@ async function applyWindow(
         (task) => ofProfile(task) && isFree(task),
       ),
     );
-    const switched = rolled ? await rollOut(deps.specs, quiet, now, cluster, plan.rollOut) : 0;
-    const replaced =
-      plan.heal > 0
-        ? await heal(quiet, now, cluster, { limit: Math.min(plan.heal, windowRows), certainOnly: plan.healCertainOnly }, store.runtime.entropy)
-        : 0;
+    const switched = await rollOut(deps.specs, quiet, now, cluster, whom.outdated);
+    const replaced = await heal(quiet, now, cluster, whom.patients, store.runtime.entropy);
     await stepActions(quiet, now, plan.actions);
     for (const reach of reached) {
       await spreadJob(quiet, now, cluster, reach, (tasks) =>
@@ -202,6 +201,29 @@ async function applyWindow(
       ? "more"
       : "done";
   });
+}
+
+/** Members that a window changes, apart from those whose steps it may begin. */
+interface Others {
+  readonly outdated: readonly NodeId[];
+  readonly patients: readonly Patient[];
+  readonly unreachable: readonly NodeId[];
+}
+
+async function findOthers(db: Database, now: Date, cluster: PlannedCluster, plan: ClusterPlan<ActionId>): Promise<Others> {
+  return {
+    outdated: await findOutdated(db, cluster, plan.rollOut),
+    patients: await findPatients(db, now, cluster.id, Math.min(plan.heal, windowRows), plan.healCertainOnly),
+    unreachable: cluster.deleting && cluster.abandon ? await listUnreachable(db, cluster.id, windowRows) : [],
+  };
+}
+
+/**
+ * Each kind of change locks its own members in id order. Where a window has several, all are locked in one order before, or it and somebody's
+ * batch of outcomes could wait for each other.
+ */
+async function lockAll(db: Database, kinds: readonly (readonly NodeId[])[]): Promise<void> {
+  if (kinds.filter((ids) => ids.length > 0).length > 1) await lockNodes(db, kinds.flat());
 }
 
 function rollOutSteps({ rollOut: { idle, working } }: Pick<ClusterPlan<ActionId>, "rollOut">): number {

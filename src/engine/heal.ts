@@ -1,29 +1,30 @@
 /** Beginning remedies: who is treated was decided by the plan, under the brake; how, by the ladder. */
 
 import { nodeActionTimeoutMs } from "../core/action.ts";
-import { brandId, type NodeId } from "../core/ids.ts";
+import { brandId, type ClusterId, type NodeId } from "../core/ids.ts";
 import { nextRemedy } from "../core/plan/ladder.ts";
 import { dueOf } from "../core/precedence.ts";
 import type { Entropy } from "../core/runtime.ts";
 import { insertActions, stepActions, supersedeNodeActions } from "../store/action-write.ts";
 import type { PlannedCluster } from "../store/cluster-plan.ts";
+import type { Database } from "../store/database.ts";
 import { lockNodes, saveNodes } from "../store/node-write.ts";
 import { listPatients, type Patient } from "../store/notable.ts";
 import { setTasks, wantNodesDeleted } from "../store/task.ts";
 import type { Tx } from "../store/transaction.ts";
 
+/** Whom a window heals, without changing anything. @param limit how many, at most */
+export async function findPatients(db: Database, now: Date, clusterId: ClusterId, limit: number, certainOnly: boolean): Promise<readonly Patient[]> {
+  if (limit === 0) return [];
+  return (await listPatients(db, clusterId, now, limit)).filter((patient) => patient.certain || !certainOnly);
+}
+
 /**
  * Begins remedies: an action each, cause HEALTH. Who has used up the restarts is replaced: it goes, and the next pass makes another.
  * Returns how many are replaced.
  */
-export async function heal(
-  tx: Tx,
-  now: Date,
-  cluster: PlannedCluster,
-  brake: { readonly limit: number; readonly certainOnly: boolean },
-  entropy: Entropy,
-): Promise<number> {
-  const patients = (await listPatients(tx.db, cluster.id, now, brake.limit)).filter((patient) => patient.certain || !brake.certainOnly);
+export async function heal(tx: Tx, now: Date, cluster: PlannedCluster, patients: readonly Patient[], entropy: Entropy): Promise<number> {
+  if (patients.length === 0) return 0;
   const byId = new Map<NodeId, Patient>(patients.map((patient) => [patient.nodeId, patient]));
   // Who came back by itself since it was listed is left in peace.
   const sick = (await lockNodes(tx.db, [...byId.keys()])).filter((node) => node.status === "ERROR");

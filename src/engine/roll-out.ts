@@ -2,11 +2,12 @@
  * One window of a roll-out: members of another profile begin to be brought over to the cluster's. How many was decided by the plan. Who is not made
  * yet changes on paper; who works is changed where it stands if its driver can, else closed and made anew under its own name and the next epoch.
  */
-import type { ProfileId } from "../core/ids.ts";
+import type { NodeId, ProfileId } from "../core/ids.ts";
 import type { NodeStatus } from "../core/node.ts";
 import { changesInPlace, type RollOut } from "../core/plan/roll-out.ts";
 import { dueOf } from "../core/precedence.ts";
 import type { PlannedCluster } from "../store/cluster-plan.ts";
+import type { Database } from "../store/database.ts";
 import { lockNodes, type NodeState, saveNodes } from "../store/node-write.ts";
 import { selectOutdated } from "../store/outdated.ts";
 import { setTasks } from "../store/task.ts";
@@ -16,12 +17,18 @@ import type { KnownProfile, SpecCache } from "./specs.ts";
 /** Members a window brings over: far below 10,000 rows with their tasks, counts and events. */
 const windowRows = 2_500;
 
+/** Whom a window brings over, without changing anything. */
+export async function findOutdated(db: Database, cluster: PlannedCluster, wanted: RollOut): Promise<readonly NodeId[]> {
+  const idle = Math.min(wanted.idle, windowRows);
+  const working = Math.min(wanted.working, windowRows - idle);
+  return idle + working === 0 ? [] : selectOutdated(db, cluster, { idle, working });
+}
+
 /**
  * Begins to bring members over. Whoever asks holds the cluster's profile. Returns how many were changed on paper only: nobody will tell of these.
  */
-export async function rollOut(specs: SpecCache, tx: Tx, now: Date, cluster: PlannedCluster, wanted: RollOut): Promise<number> {
-  const idle = Math.min(wanted.idle, windowRows);
-  const ids = await selectOutdated(tx.db, cluster, { idle, working: Math.min(wanted.working, windowRows - idle) });
+export async function rollOut(specs: SpecCache, tx: Tx, now: Date, cluster: PlannedCluster, ids: readonly NodeId[]): Promise<number> {
+  if (ids.length === 0) return 0;
   const nodes = (await lockNodes(tx.db, ids)).filter((node) => node.profileId !== cluster.profileId && node.wantedProfileId !== null);
   const planned = nodes.filter((node) => node.status === "PLANNED");
   await saveNodes(

@@ -5,12 +5,14 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { operationalProblem } from "../../src/api/problem.ts";
 import { cancelAction } from "../../src/commands/action.ts";
 import { deleteCluster } from "../../src/commands/cluster.ts";
+import { checkCluster } from "../../src/commands/cluster-job.ts";
 import { resizeCluster } from "../../src/commands/cluster-size.ts";
 import type { CommandContext } from "../../src/commands/command.ts";
 import { encodeId } from "../../src/core/ids.ts";
 import { type Database, openDatabase } from "../../src/store/database.ts";
 import { sqlState } from "../../src/store/failure.ts";
 import { transaction } from "../../src/store/transaction.ts";
+import { members } from "../engine/facts.ts";
 import { clusterFacts, must, simCluster } from "../support/cluster.ts";
 import { type Hand, handDriver } from "../support/hand-driver.ts";
 import { type DatabaseProxy, startProxy } from "../support/proxy.ts";
@@ -130,6 +132,28 @@ test.each(["wanted", "taken back"])(
     expect(begins()).toBe(deletion === null ? 1 : 2);
   },
 );
+
+test("one window takes a member away and checks all → it locks them in one order, whatever the change", async () => {
+  const { db } = world.database;
+  for (const verb of ["create", "inspect", "delete"] as const) hand.open(verb);
+  const worker = world.startWorker();
+  const { id, clusterId } = await simCluster(world, { name: "both", type: "hand", desiredCapacity: 2 });
+  await world.until("both are made", async () => (await clusterFacts(db, clusterId))?.active === 2);
+  await worker.stop();
+  const [first, last] = await members(db, clusterId);
+  if (first === undefined || last === undefined) throw new Error("there are two members");
+  await db.updateTable("muster.node").set({ protected: true }).where("id", "=", first.id).execute();
+  must(await checkCluster(context, { cluster: { id } }));
+  must(await resizeCluster(context, { cluster: { id }, capacity: { exactly: 1 }, strict: true }));
+  await stranger.query("begin");
+  await stranger.query("select from muster.node where id = $1 for update", [first.id]);
+  world.startWorker();
+  await someoneWaits();
+  // Whoever waits for the first holds nothing behind it.
+  await stranger.query("select from muster.node where id = $1 for update nowait", [last.id]);
+  await stranger.query("commit");
+  await world.until("it has settled", async () => (await clusterFacts(db, clusterId))?.observedGeneration === 2);
+});
 
 test("a COMMIT that the server is still busy with, of the newest transaction of all → its end is waited for", async () => {
   const { id } = await simCluster(world, { name: "wanted", desiredCapacity: 3 });
