@@ -78,7 +78,9 @@ const telling: ReadonlySet<TaskKind> = new Set(["CREATE", "RECOVER", "UPDATE", "
 
 async function lookAt(tx: Tx, now: Date, node: NodeState, actionId: ActionId): Promise<void> {
   const task = await readTask(tx.db, node.id);
-  const busy = task !== null && (task.begun || telling.has(task.kind));
+  // What was lost may still be on its way: looked for before its time, it would seem absent, and be made twice.
+  const settling = task?.kind === "INSPECT" && task.attempt === 0;
+  const busy = task !== null && (task.begun || telling.has(task.kind) || settling);
   if (node.actionId !== null && busy) {
     await endNodeAction(tx, now, actionId, `the ${task.kind} that is under way tells how the node is`);
     return;

@@ -23,14 +23,19 @@ export async function saveMarks(db: Database, now: Date, id: NodeId, marks: Node
      where id = ${id}`.execute(db);
 }
 
+export interface NodeTask {
+  readonly kind: TaskKind;
+  readonly begun: boolean;
+  /** How often it was tried. */
+  readonly attempt: number;
+  readonly params: JsonObject | null;
+}
+
 /** The task of a locked node, if it has one. */
-export async function readTask(
-  db: Database,
-  id: NodeId,
-): Promise<{ readonly kind: TaskKind; readonly begun: boolean; readonly params: JsonObject | null } | null> {
-  const { rows } = await sql<{ kind: number; begun: boolean; params: JsonObject | null }>`
+export async function readTask(db: Database, id: NodeId): Promise<NodeTask | null> {
+  const { rows } = await sql<{ kind: number; begun: boolean; attempt: number; params: JsonObject | null }>`
     /* task.read */
-    select kind, begun_by <> 0 as begun, params from muster.task where node_id = ${id}`.execute(db);
+    select kind, begun_by <> 0 as begun, attempt, params from muster.task where node_id = ${id}`.execute(db);
   const [row] = rows;
-  return row === undefined ? null : { kind: taskKindCodec.name(row.kind), begun: row.begun, params: row.params };
+  return row === undefined ? null : { kind: taskKindCodec.name(row.kind), begun: row.begun, attempt: row.attempt, params: row.params };
 }

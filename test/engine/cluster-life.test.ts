@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { deleteCluster } from "../../src/commands/cluster.ts";
 import { resizeCluster } from "../../src/commands/cluster-size.ts";
-import { checkClusterNode } from "../../src/commands/node-job.ts";
+import { checkClusterNode, recoverClusterNode } from "../../src/commands/node-job.ts";
 import { encodeId } from "../../src/core/ids.ts";
 import { readCounts } from "../../src/store/count.ts";
 import { clusterFacts, must, simCluster } from "../support/cluster.ts";
@@ -78,6 +78,35 @@ describe("members that were never begun", () => {
 });
 
 describe("an action on one node", () => {
+  test("that is checked or recovered while its create may still be on its way → it is looked for when it would have been, not before", async () => {
+    const hand = handDriver({ idempotency: "listed" });
+    hand.open("create", { class: "unknown", code: "NO_ANSWER", message: "nobody answered" });
+    const world = await startWorld({ workers: 1, drivers: [hand.driver] });
+    const { db } = world.database;
+    const { clusterId } = await simCluster(world, { name: "lost", type: "hand", desiredCapacity: 1 });
+    const [member] = await world.until("its create is lost", async () => {
+      const all = await members(db, clusterId);
+      return all[0]?.status === "UNKNOWN" && all;
+    });
+    if (member === undefined) throw new Error("there is a member");
+    const task = (): Promise<unknown> => db.selectFrom("muster.task").select(["kind", "due_at"]).where("node_id", "=", member.id).executeTakeFirst();
+    const before = await task();
+    const node = { id: encodeId("node", member.id) };
+    const { actionId } = must(await checkClusterNode(world.context(), { node }));
+    const { actionId: second } = must(await recoverClusterNode(world.context(), { node }));
+    expect(await task()).toEqual(before);
+    expect((await actionFacts(db, second)).status).toBe("SUCCEEDED");
+    // Its time is over.
+    hand.open("inspect");
+    await db
+      .updateTable("muster.task")
+      .set({ due_at: new Date(0) })
+      .execute();
+    await world.until("it was found, and the check is over", async () => (await actionFacts(db, actionId)).status === "SUCCEEDED");
+    expect((await members(db, clusterId)).map(({ status }) => status)).toEqual(["ACTIVE"]);
+    await world.stop();
+  });
+
   test("whose time is over → FAILED with TIMED_OUT; what is under way goes on, and its outcome is heard", async () => {
     const hand = handDriver();
     hand.open("create");
