@@ -80,15 +80,18 @@ function takenBackBreaches(lines: readonly Line[]): string[] {
   const wanted = new Map<string, number>();
   const standing = new Map<string, Set<string>>();
   const calm = new Set<string>();
+  const isWish = (type: EventTypeName): boolean => type === "cluster.deletion.wanted" || type === "cluster.resized" || type === "action.created";
+  const wished = new Set(lines.filter((line) => isWish(named(line))).map((line) => `${line.cluster_id} ${line.position}`));
   return lines.flatMap((line) => {
     const id = line.cluster_id ?? "";
     const type = named(line);
+    // Members that a wish takes away at once are told of before the wish.
+    if (wished.has(`${id} ${line.position}`)) calm.delete(id);
     const members = standing.get(id) ?? new Set();
     standing.set(id, members);
     if (type === "cluster.created") wanted.set(id, Number(line.data["desiredCapacity"]));
     if (type === "cluster.resized") wanted.set(id, Number(line.data["to"]));
     if (type === "cluster.deletion.cancelled") calm.add(id);
-    else if (type === "cluster.deletion.wanted" || type === "cluster.resized" || type === "action.created") calm.delete(id);
     if (type === "node.created") members.add(line.node_id ?? "");
     const goes = type === "node.deleted" || (type === "node.status.changed" && line.data["to"] === "DELETING");
     if (!goes || !members.delete(line.node_id ?? "") || !calm.has(id) || members.size >= (wanted.get(id) ?? 0)) return [];

@@ -13,8 +13,11 @@ export interface Runner {
 
 /** On a server of its own: what others do on a server can be seen (ids of transactions), and its processes are stopped at will. */
 export async function openRunner(): Promise<Runner> {
-  const postgres = await startPostgres({ autovacuum: "off" });
-  const server = await openSimulatedServer(postgres.url("DATABASE"), "simulation");
+  // By a socket in its data directory: a tenth faster than TCP.
+  const postgres = await startPostgres({ autovacuum: "off", unix_socket_directories: "." });
+  const url = new URL(postgres.url("DATABASE"));
+  url.searchParams.set("host", `${postgres.folder}/data`);
+  const server = await openSimulatedServer(url.href, "simulation");
   return {
     run: (seed, print = null) => runSeed(server, seed, print),
     close: async () => {
