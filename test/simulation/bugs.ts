@@ -102,6 +102,11 @@ export const bugs: readonly Bug[] = [
     "const standing = standingIn(counts);",
     "const standing = standingIn({ ...counts, planned: 0, creating: 0 });",
   ]),
+  bug("uncommitted-plan", "steps of a plan that was not committed are carried out", [
+    "engine/apply-plan.ts",
+    'beginning.end(end !== "void")',
+    "beginning.end(true)",
+  ]),
   bug("one-too-many", "a shrinking cluster loses one member too many", [
     "core/plan/cluster-plan.ts",
     "Math.min(-missing, ",

@@ -49,12 +49,16 @@ export class Provider {
   looks = 0;
   private readonly stage: Stage;
   private readonly dice: Dice;
+  /** Steps of drivers that take many are begun with their plan, those of others by the queue. */
+  private readonly batchSizes: Readonly<Record<Idempotency, number>>;
   private readonly closed = new Map<NodeId, number>();
   private readonly fences = new Map<string, bigint>();
 
   constructor(stage: Stage) {
     this.stage = stage;
     this.dice = stage.dice.fork("provider");
+    const batchSize = (): number => this.dice.pick([5, 40]);
+    this.batchSizes = { keyed: batchSize(), listed: batchSize(), blind: batchSize() };
   }
 
   living(): readonly Thing[] {
@@ -85,8 +89,7 @@ export class Provider {
       idempotency: type,
       ...(type === "listed" ? { listingDelayMs } : {}),
       hostBound: false,
-      // Some are begun with their plan, others by the queue.
-      batchSize: type === "keyed" ? 40 : 5,
+      batchSize: this.batchSizes[type],
       maxCallsInFlight: 4,
       timeoutMs: () => callTimeoutMs,
       specSchema: { type: "object" },
