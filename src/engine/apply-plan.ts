@@ -7,7 +7,7 @@ import type { ActionId, ClusterId, NodeId } from "../core/ids.ts";
 import { laneOf } from "../core/lane.ts";
 import type { ClusterPlan } from "../core/plan/cluster-plan.ts";
 import { type OpenAction, stepActions } from "../store/action-write.ts";
-import { deleteClusterRows, type PlannedCluster, readGeneration, saveObserved, selectVictims, takeIndexes } from "../store/cluster-plan.ts";
+import { deleteClusterRows, type PlannedCluster, readWantedSize, saveObserved, selectVictims, takeIndexes } from "../store/cluster-plan.ts";
 import type { Database } from "../store/database.ts";
 import type { DueCluster } from "../store/due.ts";
 import type { JobCursor } from "../store/job.ts";
@@ -158,7 +158,8 @@ async function applyWindow(
         ...window.check.lanesOf(checked?.ids ?? []),
       ]),
     );
-    if ((await readGeneration(tx.db, cluster.id, cluster.deleting)) !== cluster.generation) return "void";
+    const size = await readWantedSize(tx.db, cluster);
+    if (size === null || size < plan.serves.least || size > plan.serves.most) return "void";
     // Its own changes need no further pass: it has planned them.
     const quiet: Tx = { ...tx, markDue: () => undefined };
     const now = await tx.now();

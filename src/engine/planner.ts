@@ -3,6 +3,7 @@
  * it applied (`apply-plan.ts`). It decides nothing itself.
  */
 import type { ActionId, ClusterId, ProfileId } from "../core/ids.ts";
+import { agreementOf, seeWish, type Wishes } from "../core/plan/agreement.ts";
 import { planCluster, windowSize } from "../core/plan/cluster-plan.ts";
 import { noneOutdated } from "../core/plan/roll-out.ts";
 import type { Logger } from "../core/runtime.ts";
@@ -49,11 +50,11 @@ const pollMs = 1_000;
 const waitsMs = 100;
 /** When a cluster is looked at again that is given up, ms. */
 const abandonedMs = 500;
-/** Clusters whose pace is remembered at most. It is only a hint; many of them are at rest, gone, or another worker's by now. */
-const ratesKept = 10_000;
+/** Clusters of which something is remembered at most. It is only a hint; many of them are at rest, gone, or another worker's by now. */
+const mostRemembered = 10_000;
 
 export function startPlanner(deps: PlannerDeps): Loop {
-  const rates = new Map<ClusterId, Rate>();
+  const memory = new Map<ClusterId, Memory>();
   const turn = async (): Promise<number> => {
     const { lanes, store } = deps;
     const held = [...lanes.held.keys()];
@@ -61,7 +62,7 @@ export function startPlanner(deps: PlannerDeps): Loop {
     const due = await takeDue(store.db, held, turnLimit, leaseMs);
     for (const cluster of due) {
       try {
-        await planOne(deps, cluster, rates);
+        await planOne(deps, cluster, memory);
       } catch (error) {
         // One cluster that cannot be planned must not keep the others waiting; its lease makes it due again.
         if (error instanceof LaneLost) lanes.remove(error.lanes);
@@ -74,6 +75,12 @@ export function startPlanner(deps: PlannerDeps): Loop {
     return next === null ? pollMs : Math.max(0, Math.min(pollMs, next));
   };
   return startLoop({ name: "planner", timers: deps.store.runtime.timers, logger: deps.logger }, turn);
+}
+
+/** What is remembered of a cluster. */
+interface Memory {
+  readonly rate: Rate;
+  readonly wishes: Wishes;
 }
 
 /** How fast a cluster's members came and went lately: what its window is sized by. */
@@ -92,13 +99,13 @@ function nextRate(former: Rate | undefined, counts: Counts, atMs: number): Rate 
   return { atMs, finished, perSecond: Math.max(rate, former.perSecond * 0.8) };
 }
 
-async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUntil: Date }, rates: Map<ClusterId, Rate>): Promise<void> {
+async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUntil: Date }, memory: Map<ClusterId, Memory>): Promise<void> {
   const { store } = deps;
   const { db } = store;
   const id = due.clusterId;
   const cluster = await readPlannedCluster(db, id);
   if (cluster === null) {
-    rates.delete(id);
+    memory.delete(id);
     return;
   }
   const counts = (await readCounts(db, [id])).get(id) ?? noCounts;
@@ -116,13 +123,20 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
   const laid = jobs.length === 0 ? { check: 0, recover: 0 } : await countJobs(db, id);
   // A window opens only as outcomes return; each of them has the cluster planned again.
   const spreading = laid.check + laid.recover < jobWindow ? unspread : [];
-  const rate = nextRate(rates.get(id), counts, store.runtime.clock.monotonicMs());
+  const atMs = store.runtime.clock.monotonicMs();
+  const former = memory.get(id);
+  const rate = nextRate(former?.rate, counts, atMs);
+  const wishes = seeWish(former?.wishes ?? null, cluster, atMs);
+  if (memory.size >= mostRemembered) memory.clear();
+  // Also where nothing comes of the plan: a wish was seen.
+  memory.set(id, { rate, wishes });
   const profile = (await deps.specs.get(db, [cluster.profileId])).get(cluster.profileId) ?? null;
   const hosts = await placement(db, profile);
   const plan = planCluster<ActionId>(
     cluster,
     {
       counts,
+      agreed: agreementOf(wishes, cluster.desiredCapacity, atMs),
       observedGeneration: cluster.observedGeneration,
       status: cluster.status,
       conditions: cluster.conditions,
@@ -154,11 +168,9 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
     store.wake.work();
   }
   if (plan.forget && applied.end !== "void") {
-    rates.delete(id);
+    memory.delete(id);
     return;
   }
-  if (rates.size >= ratesKept) rates.clear();
-  rates.set(id, rate);
   await settleDue(db, id, due.leasedUntil, nextPass(cluster, applied.end, nowMs, plan.lookAgainAtMs));
 }
 

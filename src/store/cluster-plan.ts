@@ -79,13 +79,17 @@ export async function readPlannedCluster(db: Database, id: ClusterId): Promise<P
 }
 
 /**
- * The generation as it is now; null: the cluster is gone.
- * @param held the cluster is being deleted: nobody may take that back, or wish it anew, until this window has done its part
+ * What is wanted now; null: not this cluster any more, but another profile, other names, its deletion, or none of these where the plan was for one.
+ * @param cluster as the plan had it. Being deleted: nobody may take that back, or wish it anew, until this window has done its part
  */
-export async function readGeneration(db: Database, id: ClusterId, held: boolean): Promise<number | null> {
-  const { rows } = await sql<{ generation: number }>`
-    /* plan.generation */ select generation from muster.cluster where id = ${id} ${held ? sql`for update` : sql``}`.execute(db);
-  return rows[0]?.generation ?? null;
+export async function readWantedSize(db: Database, cluster: PlannedCluster): Promise<number | null> {
+  const { rows } = await sql<{ desired_capacity: number }>`
+    /* plan.wanted */
+    select desired_capacity from muster.cluster
+     where id = ${cluster.id} and deleting = ${cluster.deleting} and abandon = ${cluster.abandon} and profile_id = ${cluster.profileId}
+       and name = ${cluster.name} and node_name_format = ${cluster.nodeNameFormat}
+       ${cluster.deleting ? sql`and generation = ${cluster.generation} for update` : sql``}`.execute(db);
+  return rows[0]?.desired_capacity ?? null;
 }
 
 /** Takes the next `count` indexes of a cluster: the first of them. They are never used again, whatever becomes of the members. */

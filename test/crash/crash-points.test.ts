@@ -16,7 +16,7 @@ import { startWorld, type World } from "../support/world.ts";
 /** Resolves when the victim stands at the point: it never gets past it. */
 type Arm = (proxy: DatabaseProxy, provider: ProviderProcess) => Promise<unknown>;
 
-const isPlan = ({ transaction }: Step): boolean => transaction.includes("plan.generation");
+const isPlan = ({ transaction }: Step): boolean => transaction.includes("plan.wanted");
 const isClaim = ({ transaction }: Step): boolean => transaction.includes("task.begin");
 const isOutcome = (step: Step): boolean => step.transaction.includes("lane.check") && !isPlan(step) && !isClaim(step);
 const commits =

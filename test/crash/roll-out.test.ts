@@ -23,7 +23,7 @@ const isOutcome = ({ statement, transaction }: Step): boolean =>
   transaction.includes("node.save") &&
   transaction.includes("lane.check") &&
   !transaction.includes("task.begin") &&
-  !transaction.includes("plan.generation");
+  !transaction.includes("plan.wanted");
 
 const points: Readonly<Record<string, { readonly arm: Arm; readonly inPlace: boolean }>> = {
   "planner: members taken, before COMMIT": { arm: (proxy) => proxy.hold(isWindow), inPlace: false },

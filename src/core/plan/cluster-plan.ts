@@ -6,6 +6,7 @@ import type { ActionEvent, ActionKind } from "../action.ts";
 import { actionFacets } from "../action.ts";
 import { type ClusterStatus, type Condition, type ConditionType, clusterStatus, type SizeBounds } from "../cluster.ts";
 import { type Aggregates, activeIn, standingIn } from "./aggregates.ts";
+import type { Agreement } from "./agreement.ts";
 import { applyBrake, type Brake } from "./brake.ts";
 import { type Outdated, type RollOut, rollOutNow } from "./roll-out.ts";
 
@@ -30,6 +31,8 @@ export interface OpenActionFacts<Id> {
 
 export interface Observed<Id> {
   readonly counts: Aggregates;
+  /** How far the wishes of late agree about the size. */
+  readonly agreed: Pick<Agreement, "least" | "most" | "againInMs">;
   readonly observedGeneration: number;
   readonly status: ClusterStatus;
   readonly conditions: readonly Condition[];
@@ -56,6 +59,8 @@ export interface ClusterPlan<Id> {
   readonly create: number;
   /** Members to want gone now; whom is the store's selection. */
   readonly remove: number;
+  /** Any size between these may be wanted instead, and this is still to be done. */
+  readonly serves: { readonly least: number; readonly most: number };
   /** Members to treat now. */
   readonly heal: number;
   readonly healCertainOnly: boolean;
@@ -86,8 +91,9 @@ export function planCluster<Id>(wanted: Wanted, observed: Observed<Id>, nowMs: n
   const standing = standingIn(counts);
   const target = wanted.deleting ? 0 : wanted.desiredCapacity;
   const missing = target - standing;
-  const create = missing > 0 && observed.placeable && observed.held === null ? Math.min(missing, Math.max(0, observed.window - unmade)) : 0;
-  const remove = missing < 0 && observed.held === null ? Math.min(-missing, Math.max(0, observed.window - counts.deleting)) : 0;
+  const { toMake, toTakeAway } = stepsNow(wanted, observed, standing);
+  const create = observed.placeable && observed.held === null ? Math.min(toMake, Math.max(0, observed.window - unmade)) : 0;
+  const remove = observed.held === null ? Math.min(toTakeAway, Math.max(0, observed.window - counts.deleting)) : 0;
   const there = missing === 0 && unmade === 0 && counts.deleting === 0;
   const rolledOut = observed.outdated.left === 0 && counts.updating === 0;
   const settled = there && rolledOut;
@@ -129,6 +135,11 @@ export function planCluster<Id>(wanted: Wanted, observed: Observed<Id>, nowMs: n
   return {
     create,
     remove,
+    serves: {
+      least: create > 0 ? standing + create : 0,
+      // What is being deleted wants no size.
+      most: remove > 0 && !wanted.deleting ? standing - remove : Number.POSITIVE_INFINITY,
+    },
     heal: braked.treat,
     healCertainOnly: braked.certainOnly,
     rollOut,
@@ -147,7 +158,18 @@ export function planCluster<Id>(wanted: Wanted, observed: Observed<Id>, nowMs: n
       // A host that appears tells nobody by itself.
       missing > 0 && !observed.placeable ? nowMs + 1_000 : null,
       observed.held === null ? null : nowMs + 1_000,
+      wanted.deleting || observed.agreed.againInMs === null ? null : nowMs + observed.agreed.againInMs,
     ]),
+  };
+}
+
+/** How many members too few or too many there are by all wishes of late. Who is one too many and was never begun goes at once: that costs nothing. */
+function stepsNow<Id>(wanted: Wanted, { agreed, counts }: Observed<Id>, standing: number): { readonly toMake: number; readonly toTakeAway: number } {
+  if (wanted.deleting) return { toMake: 0, toTakeAway: standing };
+  const excess = Math.max(0, standing - wanted.desiredCapacity);
+  return {
+    toMake: Math.max(0, Math.min(wanted.desiredCapacity, agreed.least) - standing),
+    toTakeAway: Math.min(excess, Math.max(counts.planned, standing - agreed.most)),
   };
 }
 

@@ -8,6 +8,7 @@ import type { ClusterStatus, Condition } from "../../../src/core/cluster.ts";
 import type { NodeEvent, NodeStatus } from "../../../src/core/node.ts";
 import { nodeTransition } from "../../../src/core/node.ts";
 import type { Aggregates } from "../../../src/core/plan/aggregates.ts";
+import { type Agreement, agreementOf, seeWish, type Wishes } from "../../../src/core/plan/agreement.ts";
 import { type Brake, brakeRules, restedBrake } from "../../../src/core/plan/brake.ts";
 import { type ClusterPlan, type Observed, planCluster } from "../../../src/core/plan/cluster-plan.ts";
 import { sizeGoal } from "../../../src/core/plan/goal.ts";
@@ -24,10 +25,11 @@ export class ClusterModel {
   observedGeneration = 0;
   placeable = true;
   private readonly window: number;
-  private readonly totals = { created: 0, deleted: 0, recovered: 0, checked: 0, updated: 0, failed: 0, updateFailed: 0 };
+  readonly totals = { created: 0, deleted: 0, recovered: 0, checked: 0, updated: 0, failed: 0, updateFailed: 0 };
   private status: ClusterStatus = "INIT";
   private conditions: readonly Condition[] = [];
   private brake: Brake = restedBrake;
+  private wishes: Wishes | null = null;
 
   constructor(options: ModelOptions) {
     this.window = options.window;
@@ -145,6 +147,7 @@ export class ClusterModel {
     const spreading = (kind: ActionKind): number => this.open().filter((action) => action.kind === kind && !action.spread).length;
     return {
       counts,
+      agreed: this.agree(),
       observedGeneration: this.observedGeneration,
       status: this.status,
       conditions: this.conditions,
@@ -178,6 +181,12 @@ export class ClusterModel {
       held: null,
       silence: null,
     };
+  }
+
+  /** How far the wishes agree that a pass saw. */
+  private agree(): Agreement {
+    this.wishes = seeWish(this.wishes, this.wanted, this.nowMs);
+    return agreementOf(this.wishes, this.wanted.desiredCapacity, this.nowMs);
   }
 
   private isOutdated(member: Member): boolean {
@@ -225,6 +234,8 @@ export class ClusterModel {
     }
     if (plan.remove > 0) expect(standing - plan.remove).toBeGreaterThanOrEqual(this.wanted.deleting ? 0 : this.wanted.desiredCapacity);
     expect(plan.create === 0 || plan.remove === 0).toBe(true);
+    expect(plan.serves.least).toBeLessThanOrEqual(this.wanted.desiredCapacity);
+    expect(plan.serves.most).toBeGreaterThanOrEqual(this.wanted.desiredCapacity);
     expect(plan.heal).toBeLessThanOrEqual(patients.waiting);
     if (plan.heal > 0) expect(counts.recovering + plan.heal).toBeLessThanOrEqual(brakeRules.atOnce(this.wanted.desiredCapacity));
     if (this.wanted.deleting) expect(plan.heal).toBe(0);
@@ -351,6 +362,16 @@ export class ClusterModel {
     member.checking = false;
   }
 
+  /** A pass, and all that it began ends well before anything else happens. */
+  settleNow(): void {
+    this.pass();
+    for (let place = this.members.length - 1; place >= 0; place--) {
+      const { status } = this.members[place] ?? {};
+      for (let steps = status === "PLANNED" ? 2 : status === "CREATING" || status === "DELETING" ? 1 : 0; steps > 0; steps--)
+        this.happen(place, true, true);
+    }
+  }
+
   /** From now on everything goes well: passes and outcomes until nothing is left to do. Returns how many rounds it took. */
   settle(rounds: number): number {
     for (let round = 1; round <= rounds; round++) {
@@ -362,7 +383,8 @@ export class ClusterModel {
       for (let place = this.members.length - 1; place >= 0; place--) this.happen(place, true, true);
       const still = before === look();
       if (!still || plan.create + plan.remove + plan.heal + plan.rollOut.idle + plan.rollOut.working + plan.actions.length > 0) continue;
-      const next = this.brake.suspected || this.members.some((member) => member.status === "ERROR") ? plan.lookAgainAtMs : null;
+      const waits = this.brake.suspected || this.members.some((member) => member.status === "ERROR") || this.agree().againInMs !== null;
+      const next = waits ? plan.lookAgainAtMs : null;
       if (next === null) return round;
       this.nowMs = Math.max(this.nowMs, next);
     }

@@ -123,6 +123,49 @@ describe("the plan of a cluster", () => {
     expect(model.actions.map((action) => action.status)).toEqual(["SUCCEEDED", "SUPERSEDED", "SUCCEEDED"]);
   });
 
+  test("a storm of wishes, all of them carried out as fast as they come → what is made and taken away is what the last one needs, and 200 at most", () => {
+    const anyStorm = fc.array(
+      fc.record({ size: fc.integer({ min: 300, max: 700 }), afterMs: fc.integer({ min: 1, max: 40 }), passes: fc.boolean() }),
+      {
+        minLength: 10,
+        maxLength: 60,
+      },
+    );
+    fc.assert(
+      fc.property(anyStorm, fc.integer({ min: 300, max: 700 }), (storm, last) => {
+        const model = new ClusterModel({ window: 1_000, desired: 500, minSize: 0 });
+        model.settle(20);
+        model.nowMs += 60_000;
+        const { created, deleted } = model.totals;
+        for (const { size, afterMs, passes } of storm) {
+          model.wish(size, false);
+          model.nowMs += afterMs;
+          if (passes) model.settleNow();
+        }
+        model.wish(last, false);
+        model.settle(50);
+        expect(model.members).toHaveLength(last);
+        expect(model.totals.created - created + model.totals.deleted - deleted).toBeLessThanOrEqual(Math.abs(last - 500) + 200);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test("a storm begins while members wait to be begun → those that are too many by the present wish are dropped at once", () => {
+    const model = new ClusterModel({ window: 1_000, desired: 10, minSize: 0 });
+    model.settle(20);
+    model.nowMs += 60_000;
+    model.wish(300, false);
+    model.nowMs += 60;
+    model.pass();
+    model.nowMs += 60;
+    model.pass();
+    expect(model.count("PLANNED")).toBe(290);
+    for (const size of [290, 280, 270, 10]) model.wish(size, false);
+    expect(model.pass()).toMatchObject({ create: 0, remove: 290 });
+    expect(model.count("ACTIVE")).toBe(10);
+  });
+
   test("+5 twice → ten more, both succeeded", () => {
     const model = new ClusterModel({ window: 1_000, desired: 5, minSize: 0 });
     model.settle(20);

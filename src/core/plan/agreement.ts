@@ -1,0 +1,86 @@
+/**
+ * Wishes about a cluster's size that follow each other fast. What each of them would begin, the next one would take back: so only what
+ * all wishes of the last second agree on is done at once, and the rest when nobody has changed his mind for a moment. What is remembered is a hint: whoever
+ * remembers nothing follows the present wish at once, which is right as well, only dearer.
+ */
+
+/** Sizes that were wanted one after the other, as far as somebody looked. */
+interface Span {
+  readonly fromMs: number;
+  /** The newest one that was seen in it. */
+  readonly generation: number;
+  readonly least: number;
+  readonly most: number;
+}
+
+/** What was wanted lately: never empty, the oldest first. */
+export interface Wishes {
+  readonly spans: readonly Span[];
+  /** When the present wish was first seen. */
+  readonly changedAtMs: number;
+}
+
+/** What may be done now. */
+export interface Agreement {
+  /** Up to how many members may be made. */
+  readonly least: number;
+  /** Down to how many members may be taken away. */
+  readonly most: number;
+  /** Wishes come one after the other: there is no need to look at each of them. */
+  readonly storm: boolean;
+  /** When more may be done though nothing changes, ms from now; null: all that is wanted may be done. */
+  readonly againInMs: number | null;
+}
+
+export const agreementRules = {
+  /** How far back wishes count, ms. */
+  memoryMs: 1_000,
+  /** As many changes within that time are a storm. */
+  storm: 3,
+  /** A storm is over when nothing has changed for so long, ms: a tenth and a half of the two seconds in which the last wish is to be carried out. */
+  calmMs: 300,
+  /** One change by itself waits for no more than this, to see whether others follow, ms: a big one takes many times as long anyway. */
+  freshMs: 50,
+  /** And that much of it does not wait at all, members. */
+  small: 100,
+  /** Wishes seen within that time are kept as one, ms: a second has no more than twenty spans. */
+  spanMs: 50,
+} as const;
+
+const { memoryMs, storm, calmMs, freshMs, small, spanMs } = agreementRules;
+
+/** The same with what is wanted now. */
+export function seeWish(former: Wishes | null, wish: { readonly generation: number; readonly desiredCapacity: number }, nowMs: number): Wishes {
+  const { generation, desiredCapacity } = wish;
+  const span: Span = { fromMs: nowMs, generation, least: desiredCapacity, most: desiredCapacity };
+  // Nobody knows of a wish before it: none is taken back by this one.
+  if (former === null) return { spans: [span], changedAtMs: nowMs - calmMs };
+  const last = former.spans.at(-1) ?? span;
+  if (last.generation === generation) return { ...former, spans: lately(former.spans, nowMs) };
+  const joined = nowMs - last.fromMs < spanMs && former.spans.length > 1;
+  const spans = joined
+    ? [...former.spans.slice(0, -1), { ...last, generation, least: Math.min(last.least, span.least), most: Math.max(last.most, span.most) }]
+    : [...former.spans, span];
+  return { spans: lately(spans, nowMs), changedAtMs: nowMs };
+}
+
+/** Those that lasted into the last second: each one ended when the next began. */
+function lately(spans: readonly Span[], nowMs: number): readonly Span[] {
+  return spans.filter((_, i) => {
+    const next = spans[i + 1];
+    return next === undefined || next.fromMs > nowMs - memoryMs;
+  });
+}
+
+/** @param desiredCapacity the present wish, which was seen last */
+export function agreementOf({ spans, changedAtMs }: Wishes, desiredCapacity: number, nowMs: number): Agreement {
+  const changes = (spans.at(-1)?.generation ?? 0) - (spans[0]?.generation ?? 0);
+  const fast = changes >= storm;
+  const calmInMs = changedAtMs + (fast ? calmMs : freshMs) - nowMs;
+  if (calmInMs <= 0) return { least: desiredCapacity, most: desiredCapacity, storm: false, againInMs: null };
+  const atOnce = fast ? 0 : small;
+  const least = Math.min(desiredCapacity, Math.min(...spans.map((span) => span.least)) + atOnce);
+  const most = Math.max(desiredCapacity, Math.max(...spans.map((span) => span.most)) - atOnce);
+  const done = least === desiredCapacity && most === desiredCapacity;
+  return { least, most, storm: fast, againInMs: done ? null : calmInMs };
+}
