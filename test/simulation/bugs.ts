@@ -109,8 +109,8 @@ export const bugs: readonly Bug[] = [
   ]),
   bug("one-too-many", "a shrinking cluster loses one member too many", [
     "core/plan/cluster-plan.ts",
-    "Math.min(-missing, ",
-    "Math.min(1 - missing, ",
+    "Math.min(toTakeAway, ",
+    "Math.min(toTakeAway + (toTakeAway > 0 ? 1 : 0), ",
   ]),
   bug("no-observed-generation", "that a wish has settled is not noted", [
     "core/plan/cluster-plan.ts",
@@ -122,7 +122,11 @@ export const bugs: readonly Bug[] = [
     "standing === 0 && counts.deleting === 0",
     "standing === 0",
   ]),
-  bug("stale-plan", "a plan is applied although the wish has changed", ["engine/apply-plan.ts", "!== cluster.generation) return", "=== -1) return"]),
+  bug("stale-plan", "a plan is applied although it does not serve the wish any more", [
+    "engine/apply-plan.ts",
+    "if (size === null || size < plan.serves.least || size > plan.serves.most) return",
+    "if (size === -1) return",
+  ]),
   bug("stale-status", "a plan is saved although a deletion was accepted meanwhile", [
     "store/cluster-plan.ts",
     "if (numAffectedRows !== 1n) throw",
