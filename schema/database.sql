@@ -324,6 +324,15 @@ create table muster.project (
   constraint project_pkey PRIMARY KEY (id)
 );
 
+create table muster.project_use (
+  project_id uuid not null,
+  slot smallint not null,
+  clusters bigint not null default 0,
+  wanted bigint not null default 0,
+  lone bigint not null default 0,
+  constraint project_use_pkey PRIMARY KEY (project_id, slot)
+) with (fillfactor=50, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=1000, autovacuum_vacuum_cost_delay=0);
+
 create table muster.task (
   node_id uuid not null,
   project_id uuid not null,

@@ -79,7 +79,7 @@ async function settleForWhatIsThere(tx: Tx, now: Date, cluster: ClusterRow, acti
   const counts = await countsOf(tx, cluster);
   const desiredCapacity = clamp(standingIn(counts) - counts.planned, cluster.minSize, cluster.maxSize);
   const generation = cluster.generation + 1;
-  await saveWanted(tx.db, now, cluster, { desiredCapacity, generation });
+  await saveWanted(tx, now, cluster, { desiredCapacity, generation });
   tellResized(tx, cluster, { desiredCapacity, minSize: cluster.minSize, maxSize: cluster.maxSize }, generation, action.id);
 }
 
@@ -88,7 +88,7 @@ async function goBack(tx: Tx, now: Date, cluster: ClusterRow, action: ActionRow)
   const { formerProfileId: profileId } = cluster;
   if (profileId === null) return;
   const generation = cluster.generation + 1;
-  await saveWanted(tx.db, now, cluster, { profileId, formerProfileId: null, profileChangedAt: now, generation });
+  await saveWanted(tx, now, cluster, { profileId, formerProfileId: null, profileChangedAt: now, generation });
   tellProfile(tx, cluster, profileId, generation, action.id);
 }
 
@@ -97,7 +97,7 @@ async function takeDeletionBack(tx: Tx, now: Date, cluster: ClusterRow, action: 
   const counts = await countsOf(tx, cluster);
   if (action.progress.done > 0 || counts.deleting > 0) return false;
   const generation = cluster.generation + 1;
-  await saveWanted(tx.db, now, cluster, { deleting: false, abandon: false, generation });
+  await saveWanted(tx, now, cluster, { deleting: false, abandon: false, generation });
   const active = activeIn(counts);
   const { status, reason } = clusterStatus({ ...cluster, deleting: false }, active, cluster.observedGeneration > 0);
   const former = await setClusterStatus(tx.db, now, cluster.id, status, reason);
@@ -116,7 +116,7 @@ async function letGo(tx: Tx, now: Date, node: NodeState, action: ActionRow, clus
     if (!fits) return;
     const desiredCapacity = cluster.desiredCapacity - 1;
     const generation = cluster.generation + 1;
-    await saveWanted(tx.db, now, cluster, { desiredCapacity, generation });
+    await saveWanted(tx, now, cluster, { desiredCapacity, generation });
     tellResized(tx, cluster, { desiredCapacity, minSize: cluster.minSize, maxSize: cluster.maxSize }, generation, action.id);
     return;
   }

@@ -69,7 +69,7 @@ export async function createCluster(context: CommandContext, input: CreateCluste
 }
 
 async function accept(
-  { tx }: Work,
+  { tx, onCommit }: Work,
   context: CommandContext,
   profile: SealedProfile,
   wanted: ReturnType<typeof withDefaults>,
@@ -81,7 +81,7 @@ async function accept(
   const { projectId, id: profileId } = profile;
   const { metadata: _, ...inputs } = { ...wanted, profile: shownId("profile", profileId) };
   const { name, desiredCapacity, minSize, maxSize, timeoutSeconds } = wanted;
-  await insertCluster(tx.db, { id: clusterId, projectId, profileId, actionId, now, ...wanted });
+  await insertCluster(tx, { id: clusterId, projectId, profileId, actionId, now, ...wanted });
   const about = { projectId, clusterId, clusterName: name };
   const data = { profileId: encodeId("profile", profileId), desiredCapacity, minSize, maxSize, generation: 1 };
   tx.events.push({ type: "cluster.created", ...about, actionId, data });
@@ -104,7 +104,7 @@ async function accept(
     },
   ]);
   if (goal.total === 0) await stepActions(tx, now, [{ id: actionId, event: "succeeded" }]);
-  tx.markDue(clusterId);
+  onCommit(() => context.store.wake.work());
   return { clusterId, actionId };
 }
 
@@ -144,7 +144,7 @@ export async function updateCluster(context: CommandContext, input: UpdateCluste
     if (changed || profile !== null) {
       const facet = profile === null ? {} : { profileActionId: actionId };
       const change = moves ? { formerProfileId: cluster.profileId, profileChangedAt: now } : {};
-      await saveWanted(tx.db, now, cluster, { ...patch, ...facet, ...change, generation });
+      await saveWanted(tx, now, cluster, { ...patch, ...facet, ...change, generation });
     }
     if (changed) {
       tx.events.push({
@@ -242,7 +242,7 @@ export async function deleteCluster(context: CommandContext, input: DeleteCluste
     const actionId = brandId("action", context.store.runtime.entropy.uuid());
     const generation = cluster.generation + 1;
     const about = { projectId: cluster.projectId, clusterId: cluster.id, clusterName: cluster.name };
-    await saveWanted(tx.db, now, cluster, { deleting: true, abandon: input.abandon, generation, existenceActionId: actionId });
+    await saveWanted(tx, now, cluster, { deleting: true, abandon: input.abandon, generation, existenceActionId: actionId });
     tx.events.push({ type: "cluster.deletion.wanted", ...about, actionId, data: { generation } });
     const total = standingIn(counts) + counts.deleting;
     const action = {

@@ -126,7 +126,7 @@ function newName(context: CommandContext, cluster: ClusterRow | null, index: num
 async function moveWanted({ tx }: Work, now: Date, cluster: ClusterRow, by: 1 | -1, actionId: NodeAction["actionId"]): Promise<void> {
   const desiredCapacity = cluster.desiredCapacity + by;
   const generation = cluster.generation + 1;
-  await saveWanted(tx.db, now, cluster, { desiredCapacity, generation });
+  await saveWanted(tx, now, cluster, { desiredCapacity, generation });
   tellResized(tx, cluster, { desiredCapacity, minSize: cluster.minSize, maxSize: cluster.maxSize }, generation, actionId);
   tx.markDue(cluster.id);
 }

@@ -30,9 +30,9 @@ export async function checkQuota(
   const quota = quotaOf(project.quota);
   const asked = quotaNames.filter((name) => (requested[name] ?? 0) > 0 && quota[name] !== null);
   if (asked.length === 0) return null;
-  // Nodes without a cluster are counted one by one: only where they matter, and no further than the limit.
-  const mostLone = asked.includes("nodes") ? (quota.nodes ?? 0) + 1 : 0;
-  const use = (await quotaUseOf(work.tx.db, [project.id], mostLone)).get(project.id);
+  // What is counted one by one is counted only where it matters, and no further than the limit.
+  const most = (name: QuotaName): number => (asked.includes(name) ? (quota[name] ?? 0) + 1 : 0);
+  const use = (await quotaUseOf(work.tx.db, [project.id], { profiles: most("profiles"), tokens: most("tokens") })).get(project.id);
   for (const name of asked) {
     const [limit, used, more] = [quota[name], use?.[name] ?? 0, requested[name] ?? 0];
     if (limit === null || fitsSideBySide(limit, used, more)) continue;

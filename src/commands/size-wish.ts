@@ -46,7 +46,7 @@ export async function wishSize(
     wish.next.desiredCapacity !== cluster.desiredCapacity || wish.next.minSize !== cluster.minSize || wish.next.maxSize !== cluster.maxSize;
   const generation = cluster.generation + (changed ? 1 : 0);
   const live = wish.relative ? {} : { sizeActionId: actionId };
-  if (changed || !wish.relative) await saveWanted(tx.db, now, cluster, { ...wish.next, generation, ...live });
+  if (changed || !wish.relative) await saveWanted(tx, now, cluster, { ...wish.next, generation, ...live });
   if (changed) tellResized(tx, cluster, wish.next, generation, actionId);
   const goal = goalOf(counts, cluster.desiredCapacity, wish.next.desiredCapacity, wish.relative);
   await insertActions(tx, now, [

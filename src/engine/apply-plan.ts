@@ -30,7 +30,7 @@ import type { KnownProfile, SpecCache } from "./specs.ts";
 /** Rows a window may want gone or heal: far below 10,000 rows with their tasks, counts and events. */
 const windowRows = 2_500;
 /** Nodes a call must take for steps to be begun with their plan: those of a driver that takes fewer end one by one, and a pass for each would cost more than it saves. */
-const fewestPerCall = 32;
+export const fewestPerCall = 32;
 
 /** Jobs that have not reached all members yet, and how far each has come. */
 export interface Jobs {
@@ -192,7 +192,7 @@ async function applyWindow(
     tellChanges(tx, cluster, plan);
     if (plan.forget) {
       tx.events.push({ type: "cluster.deleted", ...about(cluster), data: {} });
-      await deleteClusterRows(tx.db, cluster.id);
+      await deleteClusterRows(tx, cluster);
     } else await saveObserved(tx.db, now, cluster.id, cluster.status, plan);
     if (replaced + gone + switched > 0) return "more";
     const short = window.newIds.length < Math.min(plan.create, windowRows) || window.removeCount < Math.min(plan.remove, windowRows);
@@ -231,7 +231,7 @@ function rollOutSteps({ rollOut: { idle, working } }: Pick<ClusterPlan<ActionId>
   return idle + working;
 }
 
-function createTask({ id, projectId, clusterId, clusterName, profileId, lane, hostId, index, name }: PlannedNode): DueTask {
+export function createTask({ id, projectId, clusterId, clusterName, profileId, lane, hostId, index, name }: PlannedNode): DueTask {
   const unmade = { status: "PLANNED", epoch: 1, physicalId: null, addresses: null } as const;
   return taskOf({ id, projectId, clusterId, clusterName, profileId, lane, hostId, index, name, ...unmade }, "CREATE", null);
 }
@@ -247,7 +247,7 @@ async function reachAll(db: Database, clusterId: ClusterId, jobs: Jobs, limit: n
 }
 
 /** Nothing to write: the common end of a round of passes. */
-function idle(cluster: PlannedCluster, plan: ClusterPlan<ActionId>): boolean {
+export function idle(cluster: PlannedCluster, plan: ClusterPlan<ActionId>): boolean {
   const same =
     cluster.conditions.length === plan.conditions.length &&
     plan.conditions.every((next, i) => {
@@ -279,7 +279,7 @@ function about(cluster: PlannedCluster): { projectId: PlannedCluster["projectId"
   return { projectId: cluster.projectId, clusterId: cluster.id, clusterName: cluster.name };
 }
 
-function tellChanges(tx: Tx, cluster: PlannedCluster, plan: ClusterPlan<ActionId>): void {
+export function tellChanges(tx: Tx, cluster: PlannedCluster, plan: ClusterPlan<ActionId>): void {
   if (plan.status !== cluster.status) {
     const grave =
       plan.status === "CRITICAL" || plan.status === "ERROR"

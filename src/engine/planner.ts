@@ -3,13 +3,12 @@
  * it applied (`apply-plan.ts`). It decides nothing itself.
  */
 import type { ActionId, ClusterId, ProfileId } from "../core/ids.ts";
-import { agreementOf, seeWish, type Wishes } from "../core/plan/agreement.ts";
 import { planCluster, windowSize } from "../core/plan/cluster-plan.ts";
 import { noneOutdated } from "../core/plan/roll-out.ts";
 import type { Logger } from "../core/runtime.ts";
 import { listOpenActions, type OpenAction, progressOf } from "../store/action-write.ts";
 import { countJobs, type PlannedCluster, readPlannedCluster, StalePlan } from "../store/cluster-plan.ts";
-import { type Counts, noCounts, readCounts } from "../store/count.ts";
+import { noCounts, readCounts } from "../store/count.ts";
 import type { Database } from "../store/database.ts";
 import { type DueCluster, nextDueMs, settleDue, takeDue } from "../store/due.ts";
 import { isAbsence, isConflict, isTimeout, violatedUnique } from "../store/failure.ts";
@@ -20,11 +19,13 @@ import { summarizeOutdated } from "../store/outdated.ts";
 import { readClock, type Store } from "../store/transaction.ts";
 import { liveHosts } from "../store/worker.ts";
 import { type Applied, applyPlan } from "./apply-plan.ts";
+import { ClusterMemory } from "./cluster-memory.ts";
 import { isJob, jobWindow } from "./jobs.ts";
 import type { LaneBook } from "./lane-book.ts";
 import { type Loop, startLoop } from "./loop.ts";
 import type { Host } from "./new-members.ts";
 import type { Places } from "./places.ts";
+import { planSmall } from "./small-plans.ts";
 import type { KnownProfile, SpecCache } from "./specs.ts";
 
 export interface PlannerDeps {
@@ -50,17 +51,17 @@ const pollMs = 1_000;
 const waitsMs = 100;
 /** When a cluster is looked at again that is given up, ms. */
 const abandonedMs = 500;
-/** Clusters of which something is remembered at most. It is only a hint; many of them are at rest, gone, or another worker's by now. */
-const mostRemembered = 10_000;
 
 export function startPlanner(deps: PlannerDeps): Loop {
-  const memory = new Map<ClusterId, Memory>();
+  const memory = new ClusterMemory();
   const turn = async (): Promise<number> => {
     const { lanes, store } = deps;
     const held = [...lanes.held.keys()];
     if (held.length === 0) return pollMs;
     const due = await takeDue(store.db, held, turnLimit, leaseMs);
+    const settled = await planTogether(deps, due, memory);
     for (const cluster of due) {
+      if (settled.has(cluster.clusterId)) continue;
       try {
         await planOne(deps, cluster, memory);
       } catch (error) {
@@ -77,35 +78,34 @@ export function startPlanner(deps: PlannerDeps): Loop {
   return startLoop({ name: "planner", timers: deps.store.runtime.timers, logger: deps.logger }, turn);
 }
 
-/** What is remembered of a cluster. */
-interface Memory {
-  readonly rate: Rate;
-  readonly wishes: Wishes;
+/** Plans those that are small, and says which. Where one of them cannot be written, they are halved until it stands alone: then it has a pass of its own. */
+async function planTogether(
+  deps: PlannerDeps,
+  due: readonly (DueCluster & { readonly leasedUntil: Date })[],
+  memory: ClusterMemory,
+): Promise<ReadonlySet<ClusterId>> {
+  if (due.length < 2) return new Set();
+  try {
+    const settled = await planSmall({ ...deps, memory }, due);
+    await settleDue(deps.store.db, settled);
+    return new Set(settled.map(({ clusterId }) => clusterId));
+  } catch (error) {
+    if (error instanceof LaneLost) deps.lanes.remove(error.lanes);
+    deps.logger.debug({ clusters: due.length, error }, "clusters were not planned together");
+    if (isAbsence(error)) return new Set();
+    const half = Math.ceil(due.length / 2);
+    const first = await planTogether(deps, due.slice(0, half), memory);
+    return new Set([...first, ...(await planTogether(deps, due.slice(half), memory))]);
+  }
 }
 
-/** How fast a cluster's members came and went lately: what its window is sized by. */
-interface Rate {
-  readonly atMs: number;
-  readonly finished: number;
-  readonly perSecond: number;
-}
-
-function nextRate(former: Rate | undefined, counts: Counts, atMs: number): Rate {
-  const finished = counts.created_total + counts.deleted_total + counts.updated_total;
-  if (former === undefined) return { atMs, finished, perSecond: 0 };
-  const seconds = (atMs - former.atMs) / 1_000;
-  if (seconds < 0.05) return former;
-  const rate = Math.max(0, finished - former.finished) / seconds;
-  return { atMs, finished, perSecond: Math.max(rate, former.perSecond * 0.8) };
-}
-
-async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUntil: Date }, memory: Map<ClusterId, Memory>): Promise<void> {
+async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUntil: Date }, memory: ClusterMemory): Promise<void> {
   const { store } = deps;
   const { db } = store;
   const id = due.clusterId;
   const cluster = await readPlannedCluster(db, id);
   if (cluster === null) {
-    memory.delete(id);
+    memory.forget(id);
     return;
   }
   const counts = (await readCounts(db, [id])).get(id) ?? noCounts;
@@ -123,20 +123,14 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
   const laid = jobs.length === 0 ? { check: 0, recover: 0 } : await countJobs(db, id);
   // A window opens only as outcomes return; each of them has the cluster planned again.
   const spreading = laid.check + laid.recover < jobWindow ? unspread : [];
-  const atMs = store.runtime.clock.monotonicMs();
-  const former = memory.get(id);
-  const rate = nextRate(former?.rate, counts, atMs);
-  const wishes = seeWish(former?.wishes ?? null, cluster, atMs);
-  if (memory.size >= mostRemembered) memory.clear();
-  // Also where nothing comes of the plan: a wish was seen.
-  memory.set(id, { rate, wishes });
+  const { perSecond, agreed } = memory.see(cluster, counts, store.runtime.clock.monotonicMs());
   const profile = (await deps.specs.get(db, [cluster.profileId])).get(cluster.profileId) ?? null;
   const hosts = await placement(db, profile);
   const plan = planCluster<ActionId>(
     cluster,
     {
       counts,
-      agreed: agreementOf(wishes, cluster.desiredCapacity, atMs),
+      agreed,
       observedGeneration: cluster.observedGeneration,
       status: cluster.status,
       conditions: cluster.conditions,
@@ -150,7 +144,7 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
         timeoutAtMs: action.timeoutAt?.getTime() ?? null,
       })),
       jobsLeft: jobsLeft(laid, unspread),
-      window: Math.min(windowSize(rate.perSecond), 20_000),
+      window: Math.min(windowSize(perSecond), 20_000),
       placeable: hosts === null || hosts.length > 0,
       held: deps.held(),
       silence: deps.silenceOf(cluster.profileId),
@@ -168,10 +162,10 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
     store.wake.work();
   }
   if (plan.forget && applied.end !== "void") {
-    memory.delete(id);
+    memory.forget(id);
     return;
   }
-  await settleDue(db, id, due.leasedUntil, nextPass(cluster, applied.end, nowMs, plan.lookAgainAtMs));
+  await settleDue(db, [{ clusterId: id, leasedUntil: due.leasedUntil, at: nextPass(cluster, applied.end, nowMs, plan.lookAgainAtMs) }]);
 }
 
 function nextPass(cluster: PlannedCluster, end: Applied["end"], nowMs: number, lookAgainAtMs: number | null): Date | null {

@@ -200,7 +200,13 @@ export async function listBusyClusters(db: Database, after: ClusterId | null, li
 
 /** The unfinished actions on a cluster as a whole, oldest first, at most `limit`. */
 export async function listOpenActions(db: Database, clusterId: ClusterId, limit: number): Promise<OpenAction[]> {
+  return (await listOpenActionsOf(db, [clusterId], limit)).get(clusterId) ?? [];
+}
+
+/** The same of each of many clusters. Clusters without any are left out. */
+export async function listOpenActionsOf(db: Database, clusterIds: readonly ClusterId[], limit: number): Promise<Map<ClusterId, OpenAction[]>> {
   const { rows } = await sql<{
+    cluster_id: ClusterId;
     id: ActionId;
     kind: number;
     status: number;
@@ -213,20 +219,28 @@ export async function listOpenActions(db: Database, clusterId: ClusterId, limit:
     replaces: boolean;
   }>`
     /* action.open */
-    select id, kind, status, generation, total, counter, goal, failed_base, timeout_at, coalesce(inputs ->> 'operation' = 'replace', false) as replaces from muster.action
-     where cluster_id = ${clusterId} and finished_at is null and node_id is null order by id limit ${limit}`.execute(db);
-  return rows.map((row) => ({
-    id: row.id,
-    kind: actionKindCodec.name(row.kind),
-    status: actionStatusCodec.name(row.status),
-    generation: row.generation ?? 0,
-    total: row.total,
-    counter: row.counter === null ? null : actionCounterCodec.name(row.counter),
-    goal: Number(row.goal),
-    failedBase: Number(row.failed_base),
-    timeoutAt: row.timeout_at,
-    replaces: row.replaces,
-  }));
+    select c.id as cluster_id, a.* from unnest(${clusterIds}::uuid[]) as c(id)
+     cross join lateral (
+       select id, kind, status, generation, total, counter, goal, failed_base, timeout_at, coalesce(inputs ->> 'operation' = 'replace', false) as replaces
+         from muster.action where cluster_id = c.id and finished_at is null and node_id is null order by id limit ${limit}) a`.execute(db);
+  const found = new Map<ClusterId, OpenAction[]>();
+  for (const row of rows) {
+    const actions = found.get(row.cluster_id) ?? [];
+    found.set(row.cluster_id, actions);
+    actions.push({
+      id: row.id,
+      kind: actionKindCodec.name(row.kind),
+      status: actionStatusCodec.name(row.status),
+      generation: row.generation ?? 0,
+      total: row.total,
+      counter: row.counter === null ? null : actionCounterCodec.name(row.counter),
+      goal: Number(row.goal),
+      failedBase: Number(row.failed_base),
+      timeoutAt: row.timeout_at,
+      replaces: row.replaces,
+    });
+  }
+  return found;
 }
 
 /** Unfinished actions on single nodes whose time is over, at most `limit`. */

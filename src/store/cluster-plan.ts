@@ -5,6 +5,7 @@ import type { ClusterId, NodeId, ProfileId, ProjectId } from "../core/ids.ts";
 import { nodeStatusCodec, taskKindCodes } from "../core/node.ts";
 import { type Brake, restedBrake } from "../core/plan/brake.ts";
 import type { Database } from "./database.ts";
+import type { Tx } from "./transaction.ts";
 
 export interface PlannedCluster {
   readonly id: ClusterId;
@@ -49,14 +50,23 @@ interface Row {
 
 /** A cluster with its observed state, or null when it is gone. */
 export async function readPlannedCluster(db: Database, id: ClusterId): Promise<PlannedCluster | null> {
+  return (await readPlannedClusters(db, [id])).get(id) ?? null;
+}
+
+/** Clusters with their observed states. Those that are gone are left out. */
+export async function readPlannedClusters(db: Database, ids: readonly ClusterId[]): Promise<Map<ClusterId, PlannedCluster>> {
   const { rows } = await sql<Row>`
     /* plan.cluster */
     select c.id, c.project_id, c.name, c.profile_id, c.profile_changed_at, c.desired_capacity, c.min_size, c.max_size, c.generation, c.deleting, c.abandon, c.node_name_format,
            s.status, s.status_reason, s.observed_generation, s.conditions, s.brake
-      from muster.cluster c join muster.cluster_state s on s.cluster_id = c.id
-     where c.id = ${id}`.execute(db);
-  const [row] = rows;
-  if (row === undefined) return null;
+      from muster.cluster c
+      -- The limit changes nothing but the plan: each state is looked up, the table is never read whole.
+     cross join lateral (select * from muster.cluster_state where cluster_id = c.id limit 1) s
+     where c.id = any(${ids}::uuid[])`.execute(db);
+  return new Map(rows.map((row) => [row.id, toPlanned(row)]));
+}
+
+function toPlanned(row: Row): PlannedCluster {
   return {
     id: row.id,
     projectId: row.project_id,
@@ -83,23 +93,41 @@ export async function readPlannedCluster(db: Database, id: ClusterId): Promise<P
  * @param cluster as the plan had it. Being deleted: nobody may take that back, or wish it anew, until this window has done its part
  */
 export async function readWantedSize(db: Database, cluster: PlannedCluster): Promise<number | null> {
-  const { rows } = await sql<{ desired_capacity: number }>`
+  return (await readWantedSizes(db, [cluster], cluster.deleting)).get(cluster.id) ?? null;
+}
+
+/** The same of many clusters, none of them being deleted. Those that are null are left out. */
+export async function readWantedSizes(db: Database, clusters: readonly PlannedCluster[], held = false): Promise<Map<ClusterId, number>> {
+  const column = <T>(pick: (cluster: PlannedCluster) => T): T[] => clusters.map(pick);
+  const ids = column((c) => c.id);
+  const { rows } = await sql<{ id: ClusterId; desired_capacity: number }>`
     /* plan.wanted */
-    select desired_capacity from muster.cluster
-     where id = ${cluster.id} and deleting = ${cluster.deleting} and abandon = ${cluster.abandon} and profile_id = ${cluster.profileId}
-       and name = ${cluster.name} and node_name_format = ${cluster.nodeNameFormat}
-       ${cluster.deleting ? sql`and generation = ${cluster.generation} for update` : sql``}`.execute(db);
-  return rows[0]?.desired_capacity ?? null;
+    select c.id, c.desired_capacity from muster.cluster c
+      join unnest(${ids}::uuid[], ${column((d) => d.generation)}::int[], ${column((d) => d.deleting)}::boolean[], ${column((d) => d.abandon)}::boolean[],
+                  ${column((d) => d.profileId)}::uuid[], ${column((d) => d.name)}::text[], ${column((d) => d.nodeNameFormat)}::text[])
+        as d(id, generation, deleting, abandon, profile_id, name, format)
+        on c.id = d.id and c.deleting = d.deleting and c.abandon = d.abandon and c.profile_id = d.profile_id and c.name = d.name and c.node_name_format = d.format
+     where c.id = any(${ids}::uuid[]) ${held ? sql`and c.generation = d.generation for update of c` : sql``}`.execute(db);
+  return new Map(rows.map((row) => [row.id, row.desired_capacity]));
 }
 
 /** Takes the next `count` indexes of a cluster: the first of them. They are never used again, whatever becomes of the members. */
 export async function takeIndexes(db: Database, id: ClusterId, count: number): Promise<number> {
-  const { rows } = await sql<{ first: number }>`
-    /* plan.indexes */
-    update muster.cluster_state set next_index = next_index + ${count} where cluster_id = ${id} returning next_index - ${count} as first`.execute(db);
-  const first = rows[0]?.first;
+  const first = (await takeIndexesOf(db, new Map([[id, count]]))).get(id);
   if (first === undefined) throw new Error("the cluster has no state");
   return first;
+}
+
+/** Takes so many indexes of each cluster: the first of each. Those that are gone are left out. */
+export async function takeIndexesOf(db: Database, counts: ReadonlyMap<ClusterId, number>): Promise<Map<ClusterId, number>> {
+  const ids = [...counts.keys()];
+  const { rows } = await sql<{ cluster_id: ClusterId; first: number }>`
+    /* plan.indexes */
+    update muster.cluster_state s set next_index = next_index + d.count
+      from unnest(${ids}::uuid[], ${[...counts.values()]}::int[]) as d(id, count)
+     where s.cluster_id = d.id and s.cluster_id = any(${ids}::uuid[])
+    returning s.cluster_id, next_index - d.count as first`.execute(db);
+  return new Map(rows.map((row) => [row.cluster_id, row.first]));
 }
 
 export interface ObservedState {
@@ -117,23 +145,39 @@ export class StalePlan extends Error {
 
 /** Writes what the planner found. @throws StalePlan */
 export async function saveObserved(db: Database, now: Date, id: ClusterId, former: ClusterStatus, state: ObservedState): Promise<void> {
-  const { numAffectedRows } = await sql`
-    /* plan.save */
-    update muster.cluster_state
-       set status = ${clusterStatusCodec.code(state.status)}, status_reason = ${state.statusReason}, observed_generation = ${state.observedGeneration},
-           conditions = ${JSON.stringify(state.conditions)}::jsonb, brake = ${JSON.stringify(state.brake)}::jsonb, updated_at = ${now}::timestamptz
-     where cluster_id = ${id} and status = ${clusterStatusCodec.code(former)}`.execute(db);
-  if (numAffectedRows !== 1n) throw new StalePlan(`cluster ${id} is no longer ${former}`);
+  await saveObservedOf(db, now, [{ id, former, state }]);
 }
 
-/** Removes a cluster whose last member is gone. */
-export async function deleteClusterRows(db: Database, id: ClusterId): Promise<void> {
+/** Writes what the planner found of many clusters. @throws StalePlan where one of them has another status than it began from */
+export async function saveObservedOf(
+  db: Database,
+  now: Date,
+  found: readonly { readonly id: ClusterId; readonly former: ClusterStatus; readonly state: ObservedState }[],
+): Promise<void> {
+  const ids = found.map(({ id }) => id);
+  const states = found.map(({ state }) => state);
+  const { numAffectedRows } = await sql`
+    /* plan.save */
+    update muster.cluster_state s
+       set status = d.status, status_reason = d.reason, observed_generation = d.generation, conditions = d.conditions, brake = d.brake, updated_at = ${now}::timestamptz
+      from unnest(
+        ${ids}::uuid[], ${found.map(({ former }) => clusterStatusCodec.code(former))}::smallint[], ${states.map((each) => clusterStatusCodec.code(each.status))}::smallint[],
+        ${states.map((each) => each.statusReason)}::text[], ${states.map((each) => each.observedGeneration)}::int[],
+        ${states.map((each) => JSON.stringify(each.conditions))}::jsonb[], ${states.map((each) => JSON.stringify(each.brake))}::jsonb[]
+      ) as d(id, former, status, reason, generation, conditions, brake)
+     where s.cluster_id = d.id and s.status = d.former and s.cluster_id = any(${ids}::uuid[])`.execute(db);
+  if (numAffectedRows !== BigInt(found.length)) throw new StalePlan(`of ${found.length} clusters, ${numAffectedRows} are as the plan began from`);
+}
+
+/** Removes a cluster that is being deleted, and whose last member is gone. */
+export async function deleteClusterRows(tx: Tx, { id, projectId }: Pick<PlannedCluster, "id" | "projectId">): Promise<void> {
   await sql`
     /* plan.forget */
     with cluster as (delete from muster.cluster where id = ${id}),
          state as (delete from muster.cluster_state where cluster_id = ${id}),
          due as (delete from muster.cluster_due where cluster_id = ${id})
-    delete from muster.cluster_count where cluster_id = ${id}`.execute(db);
+    delete from muster.cluster_count where cluster_id = ${id}`.execute(tx.db);
+  tx.countUse(projectId, "clusters", -1);
 }
 
 /** Steps of a cluster's jobs that are laid and not over: checks that a job asked for, and recoveries. Counted up to 10,000. */

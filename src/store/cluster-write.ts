@@ -6,9 +6,10 @@ import { sql } from "kysely";
 import { type ClusterStatus, clusterStatusCodec } from "../core/cluster.ts";
 import type { ActionId, ClusterId, ProfileId, ProjectId } from "../core/ids.ts";
 import type { JsonObject } from "../core/json.ts";
+import { laneOf } from "../core/lane.ts";
 import { type ClusterRow, clusterColumns, type StoredCluster, toCluster } from "./cluster.ts";
 import type { Database } from "./database.ts";
-import { insertDue } from "./due.ts";
+import type { Tx } from "./transaction.ts";
 
 export type ClusterKey = { readonly id: ClusterId } | { readonly name: string };
 
@@ -38,8 +39,8 @@ export interface NewCluster {
   readonly now: Date;
 }
 
-/** A new cluster at generation 1, INIT, to be planned at once. */
-export async function insertCluster(db: Database, cluster: NewCluster): Promise<void> {
+/** A new cluster at generation 1, INIT, due from the commit on: nobody can take it before, so it needs no mark. The caller wakes whoever plans it. */
+export async function insertCluster(tx: Tx, cluster: NewCluster): Promise<void> {
   await sql`
     /* cluster.insert */
     with made as (
@@ -48,10 +49,14 @@ export async function insertCluster(db: Database, cluster: NewCluster): Promise<
       values (${cluster.id}, ${cluster.projectId}, ${cluster.name}, ${cluster.profileId}, ${cluster.desiredCapacity}, ${cluster.minSize}, ${cluster.maxSize}, 1,
               ${cluster.nodeNameFormat}, ${cluster.timeoutSeconds}, ${JSON.stringify(cluster.metadata)}::jsonb, ${cluster.actionId},
               ${cluster.now}::timestamptz, ${cluster.now}::timestamptz)
-      returning id, project_id)
+      returning id, project_id),
+    due as (
+      insert into muster.cluster_due (cluster_id, project_id, lane, due_at)
+      select id, project_id, ${laneOf(cluster.id)}, clock_timestamp() from made)
     insert into muster.cluster_state (cluster_id, project_id, status, updated_at)
-    select id, project_id, ${clusterStatusCodec.code("INIT")}, ${cluster.now}::timestamptz from made`.execute(db);
-  await insertDue(db, cluster.id, cluster.projectId);
+    select id, project_id, ${clusterStatusCodec.code("INIT")}, ${cluster.now}::timestamptz from made`.execute(tx.db);
+  tx.countUse(cluster.projectId, "clusters", 1);
+  tx.countUse(cluster.projectId, "wanted", cluster.desiredCapacity);
 }
 
 /** Wanted columns as they become; what is absent stays. */
@@ -74,7 +79,7 @@ export interface WantedPatch {
 }
 
 /** Saves a locked cluster's wanted columns. */
-export async function saveWanted(db: Database, now: Date, cluster: ClusterRow, patch: WantedPatch): Promise<void> {
+export async function saveWanted(tx: Tx, now: Date, cluster: ClusterRow, patch: WantedPatch): Promise<void> {
   const next = { ...cluster, ...patch };
   await sql`
     /* cluster.save */
@@ -84,7 +89,13 @@ export async function saveWanted(db: Database, now: Date, cluster: ClusterRow, p
            deleting = ${next.deleting}, abandon = ${next.abandon}, size_action_id = ${next.sizeActionId}, existence_action_id = ${next.existenceActionId},
            profile_id = ${next.profileId}, profile_action_id = ${next.profileActionId}, former_profile_id = ${next.formerProfileId},
            profile_changed_at = ${next.profileChangedAt}::timestamptz, updated_at = ${now}::timestamptz
-     where id = ${cluster.id}`.execute(db);
+     where id = ${cluster.id}`.execute(tx.db);
+  tx.countUse(cluster.projectId, "wanted", wantedBy(next) - wantedBy(cluster));
+}
+
+/** Members that count against the project's quota: who is being deleted wants none any more. */
+function wantedBy({ deleting, desiredCapacity }: Pick<ClusterRow, "deleting" | "desiredCapacity">): number {
+  return deleting ? 0 : desiredCapacity;
 }
 
 /** Sets the status that shows, where a command and not the planner decides it. Returns what it was. */

@@ -5,16 +5,7 @@
  */
 import { sql } from "kysely";
 import type { ClusterId, ProjectId } from "../core/ids.ts";
-import { laneOf } from "../core/lane.ts";
 import type { Database } from "./database.ts";
-
-/** Makes the row of a new cluster, due at once. */
-export async function insertDue(db: Database, clusterId: ClusterId, projectId: ProjectId): Promise<void> {
-  await sql`
-    /* due.insert */
-    insert into muster.cluster_due (cluster_id, project_id, lane, due_at)
-    values (${clusterId}, ${projectId}, ${laneOf(clusterId)}, clock_timestamp())`.execute(db);
-}
 
 /** Makes clusters due now. Writes the row also where it is due already: a mark that was skipped could be lost to a planner just taking it. */
 export async function markDue(db: Database, clusterIds: readonly ClusterId[]): Promise<void> {
@@ -56,12 +47,24 @@ export async function takeDue(
   return rows.map((row) => ({ clusterId: row.cluster_id, projectId: row.project_id, lane: row.lane, leasedUntil: row.due_at }));
 }
 
-/** Sets when to look again, unless something has made the cluster due meanwhile. `at` null: at rest. */
-export async function settleDue(db: Database, clusterId: ClusterId, leasedUntil: Date, at: Date | null): Promise<void> {
+export interface Settled {
+  readonly clusterId: ClusterId;
+  readonly leasedUntil: Date;
+  /** null: at rest. */
+  readonly at: Date | null;
+}
+
+/** Sets when to look again, unless something has made a cluster due meanwhile. Rows are locked by id, as whoever marks many locks them. */
+export async function settleDue(db: Database, settled: readonly Settled[]): Promise<void> {
+  if (settled.length === 0) return;
+  const ids = settled.map(({ clusterId }) => clusterId);
   await sql`
     /* due.settle */
-    update muster.cluster_due set due_at = ${at ?? "infinity"}::timestamptz
-     where cluster_id = ${clusterId} and due_at = ${leasedUntil}::timestamptz`.execute(db);
+    with locked as materialized (
+      select cluster_id from muster.cluster_due where cluster_id = any(${[...ids].sort()}::uuid[]) order by cluster_id for no key update)
+    update muster.cluster_due d set due_at = coalesce(s.at, 'infinity')
+      from unnest(${ids}::uuid[], ${settled.map(({ leasedUntil }) => leasedUntil)}::timestamptz[], ${settled.map(({ at }) => at)}::timestamptz[]) as s(id, leased, at)
+     where d.cluster_id = any(array(select cluster_id from locked)) and d.cluster_id = s.id and due_at = s.leased`.execute(db);
 }
 
 /** How long until the next cluster of these lanes is due, ms; null: none is. */

@@ -92,7 +92,7 @@ export type Beginnings = ReadonlyMap<NodeId, { readonly epoch: bigint; readonly 
 export async function insertPlannedNodes(tx: Tx, now: Date, nodes: readonly PlannedNode[], begun: Beginnings = new Map()): Promise<void> {
   if (nodes.length === 0) return;
   const statusOf = ({ id }: PlannedNode): "CREATING" | "PLANNED" => (begun.has(id) ? "CREATING" : "PLANNED");
-  const queuedAt = dueOf(now, "making", nodes.length - begun.size);
+  const queuedAt = queueTimes(now, nodes, begun);
   const column = (name: string, type: string, pick: (node: PlannedNode) => unknown): Column => ({ name, type, values: nodes.map(pick) });
   const rows = rowSet([
     column("id", "uuid", (n) => n.id),
@@ -108,7 +108,7 @@ export async function insertPlannedNodes(tx: Tx, now: Date, nodes: readonly Plan
     column("action_id", "uuid", (n) => n.actionId),
     column("own_profile", "boolean", (n) => n.ownProfile),
     column("status", "smallint", (n) => nodeStatusCodec.code(statusOf(n))),
-    column("due_at", "timestamptz", (n) => (begun.get(n.id)?.deadline ?? queuedAt).toISOString()),
+    column("due_at", "timestamptz", (n) => (begun.get(n.id)?.deadline ?? queuedAt.get(n.clusterId) ?? now).toISOString()),
     column("begun_by", "bigint", (n) => begun.get(n.id)?.epoch ?? 0n),
   ]);
   await sql`
@@ -126,7 +126,8 @@ export async function insertPlannedNodes(tx: Tx, now: Date, nodes: readonly Plan
       from d`.execute(tx.db);
   for (const node of nodes) {
     const status = statusOf(node);
-    if (node.clusterId !== null) tx.count(node.clusterId, statusField[status], 1);
+    if (node.clusterId === null) tx.countUse(node.projectId, "lone", 1);
+    else tx.count(node.clusterId, statusField[status], 1);
     tx.events.push({
       type: "node.created",
       projectId: node.projectId,
@@ -138,6 +139,13 @@ export async function insertPlannedNodes(tx: Tx, now: Date, nodes: readonly Plan
       data: { index: node.index, profileId: encodeId("profile", node.profileId), ...(status === "PLANNED" ? {} : { status }) },
     });
   }
+}
+
+/** When those of each cluster are due that are not begun at once. Several clusters may be written together: each has the head start of its own size. */
+function queueTimes(now: Date, nodes: readonly PlannedNode[], begun: Beginnings): ReadonlyMap<ClusterId | null, Date> {
+  const queued = new Map<ClusterId | null, number>();
+  for (const { id, clusterId } of nodes) if (!begun.has(id)) queued.set(clusterId, (queued.get(clusterId) ?? 0) + 1);
+  return new Map([...queued].map(([clusterId, count]) => [clusterId, dueOf(now, "making", count)]));
 }
 
 interface Row {
@@ -253,7 +261,8 @@ export async function deleteNodes(tx: Tx, nodes: readonly NodeState[]): Promise<
     select count(*) from gone`.execute(tx.db);
   await forgetNotable(tx.db, ids);
   for (const node of nodes) {
-    if (node.clusterId !== null) {
+    if (node.clusterId === null) tx.countUse(node.projectId, "lone", -1);
+    else {
       tx.count(node.clusterId, statusField[node.status], -1);
       if (node.replacing) tx.count(node.clusterId, "replacing", -1);
       countHealth(tx, node.clusterId, node, -1);

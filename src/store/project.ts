@@ -84,34 +84,39 @@ export async function updateProjectRow(
      where id = ${change.id}`.execute(db);
 }
 
-/** Removes an empty project with its tokens and remembered keys. Its history stays in the ledger. */
+/** Removes an empty project with its tokens, remembered keys and what it used. Its history stays in the ledger. */
 export async function deleteProjectRow(db: Database, id: ProjectId): Promise<void> {
   await sql`
     /* project.delete_tokens */
     with tokens as (delete from muster.token where project_id = ${id}),
-         keys as (delete from muster.idempotency_key where project_id = ${id})
+         keys as (delete from muster.idempotency_key where project_id = ${id}),
+         use as (delete from muster.project_use where project_id = ${id})
     select 1`.execute(db);
   await sql`/* project.delete */ delete from muster.project where id = ${id}`.execute(db);
 }
 
 /**
- * What of its quotas a project uses. Clusters that are being deleted want no members any more.
- * @param mostLone nodes without a cluster are counted up to here, which is enough to know that a limit is passed; null: all of them
+ * What of its quotas each project uses. Clusters that are being deleted want no members any more.
+ * @param counted what is counted one by one, and how far, which is enough to know that a limit is passed; else all, to the end
  */
-export async function quotaUseOf(db: Database, projectIds: readonly ProjectId[], mostLone: number | null = null): Promise<Map<ProjectId, QuotaUse>> {
-  const { rows } = await sql<{ id: ProjectId; clusters: number; wanted: number; orphans: number; profiles: number; tokens: number }>`
+export async function quotaUseOf(
+  db: Database,
+  projectIds: readonly ProjectId[],
+  counted: { readonly profiles: number | null; readonly tokens: number | null } = { profiles: null, tokens: null },
+): Promise<Map<ProjectId, QuotaUse>> {
+  const { rows } = await sql<{ id: ProjectId; clusters: number; nodes: number; profiles: number; tokens: number }>`
     /* project.use */
-    select p.id, c.clusters, c.wanted, o.orphans, r.profiles, t.tokens
+    select p.id, u.clusters, u.nodes, r.profiles, t.tokens
       from unnest(${projectIds}::uuid[]) as p(id)
-      cross join lateral (select count(*)::int as clusters, coalesce(sum(case when deleting then 0 else desired_capacity end), 0)::float8 as wanted
-                            from muster.cluster where project_id = p.id) c
-      cross join lateral (select count(*)::int as orphans
-                            from (select from muster.node where project_id = p.id and cluster_id is null limit ${mostLone}::bigint) lone) o
-      cross join lateral (select count(*)::int as profiles from muster.profile where project_id = p.id) r
-      cross join lateral (select count(*)::int as tokens from muster.token where project_id = p.id and revoked_at is null) t`.execute(db);
-  return new Map(
-    rows.map((row) => [row.id, { clusters: row.clusters, nodes: row.wanted + row.orphans, profiles: row.profiles, tokens: row.tokens }]),
+      cross join lateral (select coalesce(sum(clusters), 0)::float8 as clusters, coalesce(sum(wanted + lone), 0)::float8 as nodes
+                            from muster.project_use where project_id = p.id) u
+      cross join lateral (select count(*)::int as profiles
+                            from (select from muster.profile where project_id = p.id limit ${counted.profiles}::bigint) made) r
+      cross join lateral (select count(*)::int as tokens
+                            from (select from muster.token where project_id = p.id and revoked_at is null limit ${counted.tokens}::bigint) good) t`.execute(
+    db,
   );
+  return new Map(rows.map(({ id, ...use }) => [id, use]));
 }
 
 /** What a project still holds that keeps it from being deleted; null: nothing. */

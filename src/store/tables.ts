@@ -26,6 +26,7 @@ export interface Tables {
     created_at: Stamp;
     updated_at: Stamp;
   };
+  "muster.project_use": { project_id: ProjectId; slot: number; clusters: Generated<bigint>; wanted: Generated<bigint>; lone: Generated<bigint> };
   "muster.token": {
     id: TokenId;
     project_id: ProjectId;

@@ -3,13 +3,14 @@
  * during COMMIT the outcome is unknown: it is read back by what the transaction wrote, never repeated blindly.
  */
 import { sql } from "kysely";
-import type { ClusterId } from "../core/ids.ts";
+import type { ClusterId, ProjectId } from "../core/ids.ts";
 import type { Runtime } from "../core/runtime.ts";
 import { addCount, type CountDeltas, type CountField, writeCounts } from "./count.ts";
 import type { Database } from "./database.ts";
 import { markDue } from "./due.ts";
 import { ConnectionLost, isAbsence, isConflict } from "./failure.ts";
 import { type Appended, appendEvents, areWritten, markBatch, type NewEvent, type Written } from "./ledger-write.ts";
+import { addUse, type UseDeltas, type UseField, writeUse } from "./project-use.ts";
 import type { Wake } from "./wake.ts";
 
 /** What everything that touches the database is handed. */
@@ -29,6 +30,8 @@ export interface Tx {
   readonly events: NewEvent[];
   /** Adds to a count of a cluster; written at the end, after all other rows. */
   count(clusterId: ClusterId, field: CountField, delta: number): void;
+  /** Adds to what a project uses of its quotas; written likewise. */
+  countUse(projectId: ProjectId, field: UseField, delta: number): void;
   /** Has the cluster planned soon after the commit. */
   markDue(clusterId: ClusterId): void;
   /** PostgreSQL's clock, read now: call it once, after the locks, and decide with its answer. */
@@ -91,17 +94,20 @@ function attemptOnce<T>(store: Store, work: (tx: Tx) => Promise<T>, progress: Pr
     try {
       const events: NewEvent[] = [];
       const counts: CountDeltas = new Map();
+      const use: UseDeltas = new Map();
       const due = new Set<ClusterId>();
       const value = await work({
         db: connection,
         events,
         count: (clusterId, field, delta) => addCount(counts, clusterId, field, delta),
+        countUse: (projectId, field, delta) => addUse(use, projectId, field, delta),
         markDue: (clusterId) => due.add(clusterId),
         now: () => readClock(connection),
       });
       const appended: Appended | null = events.length > 0 ? await appendEvents(connection, events) : null;
       // The rows that others wait for come after all that takes long.
       await writeCounts(connection, store.writer, counts);
+      await writeUse(connection, use, () => store.runtime.entropy.fraction());
       progress.planning = due.size > 0;
       if (appended !== null) progress.written = await markBatch(connection, appended);
       await markDue(connection, [...due]);

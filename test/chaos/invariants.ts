@@ -7,7 +7,7 @@ import { eventTypeCodes } from "../../src/core/event.ts";
 import { encodeId, type NodeId } from "../../src/core/ids.ts";
 import { nodeStatuses, nodeTransitions } from "../../src/core/node.ts";
 import type { Database } from "../../src/store/database.ts";
-import { inconsistencies } from "../support/consistency.ts";
+import { inconsistencies, useDifferences } from "../support/consistency.ts";
 import { foldDifferences } from "../support/fold.ts";
 import type { ProviderProcess } from "../support/provider.ts";
 import type { Noted } from "./client.ts";
@@ -35,6 +35,7 @@ export async function broken(evidence: Evidence): Promise<string[]> {
     ...(await events(evidence)),
     ...(await foldDifferences(db)).map((difference) => `fold: ${difference}`),
     ...(await inconsistencies(db)).map((what) => `tables: ${what}`),
+    ...(await useDifferences(db)).map((what) => `use: ${what}`),
   ];
 }
 

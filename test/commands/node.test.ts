@@ -84,13 +84,15 @@ describe("createClusterNode", () => {
   });
 });
 
-test("nodes without a cluster, for the quota → counted no further than asked", async () => {
-  const used = async (most: number | null) => (await quotaUseOf(world.store.db, [world.projectId], most)).get(world.projectId)?.nodes ?? 0;
-  const before = await used(0);
-  for (let n = 0; n < 3; n++) valueOf(await createClusterNode(context, { profile: { name: "web" } }));
-  expect(await used(0)).toBe(before);
-  expect(await used(2)).toBe(before + 2);
-  expect(await used(null)).toBeGreaterThanOrEqual(before + 3);
+test("nodes without a cluster → count against the quota from when they are asked for until they are gone", async () => {
+  const used = async () => (await quotaUseOf(world.store.db, [world.projectId])).get(world.projectId)?.nodes ?? 0;
+  const before = await used();
+  const { nodeId, actionId } = valueOf(await createClusterNode(context, { profile: { name: "web" } }));
+  expect(await used()).toBe(before + 1);
+  await ended(actionId);
+  expect(await used()).toBe(before + 1);
+  await ended(valueOf(await deleteClusterNode(context, { node: byId(nodeId), reduceDesiredCapacity: false, abandon: false })).actionId);
+  expect(await used()).toBe(before);
 });
 
 describe("updateClusterNode", () => {

@@ -122,14 +122,15 @@ export const bugs: readonly Bug[] = [
     "standing === 0 && counts.deleting === 0",
     "standing === 0",
   ]),
-  bug("stale-plan", "a plan is applied although it does not serve the wish any more", [
-    "engine/apply-plan.ts",
-    "if (size === null || size < plan.serves.least || size > plan.serves.most) return",
-    "if (size === -1) return",
-  ]),
+  bug(
+    "stale-plan",
+    "a plan is applied although it does not serve the wish any more",
+    ["engine/apply-plan.ts", "if (size === null || size < plan.serves.least || size > plan.serves.most) return", "if (size === -1) return"],
+    ["engine/small-plans.ts", "if (size === undefined || size < plan.serves.least || size > plan.serves.most) return", "if (size === -1) return"],
+  ),
   bug("stale-status", "a plan is saved although a deletion was accepted meanwhile", [
     "store/cluster-plan.ts",
-    "if (numAffectedRows !== 1n) throw",
+    "if (numAffectedRows !== BigInt(found.length)) throw",
     "if (numAffectedRows === null) throw",
   ]),
   bug("no-mark", "a change does not make its cluster due", ["store/transaction.ts", "await markDue(connection, [...due]);", ""]),

@@ -3,7 +3,7 @@
 import { encodeCursor } from "../../src/core/cursor.ts";
 import { type EventTypeName, eventTypeName } from "../../src/core/event.ts";
 import { type NodeStatus, nodeTransitions } from "../../src/core/node.ts";
-import { inconsistencies } from "../support/consistency.ts";
+import { inconsistencies, useDifferences } from "../support/consistency.ts";
 import { foldDifferences } from "../support/fold.ts";
 import type { Client } from "./client.ts";
 import type { Provider } from "./provider.ts";
@@ -40,6 +40,7 @@ export async function breaches(witnesses: Witnesses): Promise<string[]> {
   return [
     ...(await foldDifferences(server.db)),
     ...(await inconsistencies(server.db)),
+    ...(await useDifferences(server.db)),
     ...transitionBreaches(lines),
     ...sizeBreaches(lines),
     ...takenBackBreaches(lines),

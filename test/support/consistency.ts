@@ -37,6 +37,23 @@ async function counts(db: Database): Promise<string[]> {
   return rows.map((row) => `cluster ${row.cluster_id}: counts kept ${JSON.stringify(row.kept)}, counted ${JSON.stringify(row.counted)}`);
 }
 
+/** What projects use of their quotas is what a count gives. Rows that a test has put straight into the tables are not in it. */
+export async function useDifferences(db: Database): Promise<string[]> {
+  const { rows } = await sql<{ id: string; kept: unknown; counted: unknown }>`
+    /* consistency.use */
+    with counted as (
+           select project_id, 'clusters' as field, count(*) as n from muster.cluster group by project_id
+           union all select project_id, 'wanted', sum(desired_capacity) from muster.cluster where not deleting group by project_id
+           union all select project_id, 'lone', count(*) from muster.node where cluster_id is null group by project_id),
+         kept as (
+           select project_id, field, sum(n) as n from muster.project_use
+            cross join lateral (values ('clusters', clusters), ('wanted', wanted), ('lone', lone)) as each(field, n) group by project_id, field)
+    select coalesce(k.project_id, c.project_id) || ' ' || coalesce(k.field, c.field) as id, k.n as kept, c.n as counted
+      from kept k full join counted c on c.project_id = k.project_id and c.field = k.field
+     where coalesce(k.n, 0) <> coalesce(c.n, 0)`.execute(db);
+  return rows.map((row) => `project ${row.id}: kept ${row.kept}, counted ${row.counted}`);
+}
+
 /** The notable table names exactly the members that are not plainly ACTIVE and HEALTHY, as they are. */
 async function notable(db: Database): Promise<string[]> {
   const pairs = nodeStatuses.flatMap((status) =>

@@ -21,7 +21,7 @@ import { openSession, type Session } from "../../src/store/session.ts";
 import type { Store } from "../../src/store/transaction.ts";
 import { createVault, type Vault } from "../../src/store/vault.ts";
 import { createWake } from "../../src/store/wake.ts";
-import { inconsistencies } from "./consistency.ts";
+import { inconsistencies, useDifferences } from "./consistency.ts";
 import { createTestDatabase, type TestDatabase } from "./database.ts";
 import { foldDifferences } from "./fold.ts";
 import { createTestLog, type TestLog } from "./log.ts";
@@ -173,6 +173,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       await ear.close();
       try {
         if (!withoutHistory) expect(await foldDifferences(database.db), "the ledger, folded, against the tables").toEqual([]);
+        if (!withoutHistory) expect(await useDifferences(database.db), "what projects use, kept against counted").toEqual([]);
         expect(await inconsistencies(database.db), "the tables against each other").toEqual([]);
         if (!errorsExpected) expect(log.errors(), "errors that were logged").toEqual([]);
         expect(await connectionsLeft(database), "connections that were left open").toEqual([]);
