@@ -38,6 +38,8 @@ export class Line {
   /** Lanes whose epochs the present transaction has checked, and whether it wrote what needs that. */
   lanesChecked: number[] = [];
   wroteOutcome: string | null = null;
+  /** Lanes of the steps that the present transaction has begun. */
+  lanesBegun: number[] = [];
   /** When a statement reached the server last. */
   servedAtMs = 0;
   /** The process knows that it is broken. */

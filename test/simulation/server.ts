@@ -18,7 +18,7 @@ export interface Backend {
   readonly pid: number;
   /** @param nowMs what clock_timestamp() is for it, ms since the simulation's zero */
   run(text: string, values: readonly unknown[], nowMs?: number): Promise<Answer>;
-  /** What statements asked of the stage meanwhile: `terminate <pid>`, `notify <channel>`. */
+  /** What statements asked of the stage or told it meanwhile: `terminate <pid>`, `notify <channel>`, `begun <lane>` (a step, by its row). */
   takeNotices(): string[];
   /** Stops the process that waits for a lock, and holds no other one's up: even if it is given the lock, it does not go on. */
   hold(): void;
@@ -55,7 +55,11 @@ const stage = `
   create function sim.pg_notify(channel text, payload text) returns void volatile language plpgsql as
     $$ begin raise notice 'notify %', channel; end $$;
   create function sim.pg_terminate_backend(pid integer) returns boolean volatile language plpgsql as
-    $$ begin raise notice 'terminate %', pid; return true; end $$;`;
+    $$ begin raise notice 'terminate %', pid; return true; end $$;
+  create function sim.tell_begun() returns trigger language plpgsql as
+    $$ begin raise notice 'begun %', new.lane; return null; end $$;
+  create trigger inserted_begun after insert on muster.task for each row when (new.begun_by <> 0) execute function sim.tell_begun();
+  create trigger begun after update on muster.task for each row when (new.begun_by <> 0 and new.begun_by <> old.begun_by) execute function sim.tell_begun();`;
 
 /** Plans must not depend on what was in the tables some seeds ago. */
 const settings = {

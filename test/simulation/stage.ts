@@ -259,6 +259,7 @@ export class Stage {
       line.inTransaction = true;
       line.lanesChecked = [];
       line.wroteOutcome = null;
+      line.lanesBegun = [];
       this.in(idleInTransactionMs, () => this.endIdle(line));
     } else if (name === "commit" || name === "rollback") line.inTransaction = false;
     else if (name === "lane.check") line.lanesChecked.push(...(values[0] as number[]));
@@ -268,6 +269,7 @@ export class Stage {
       const [verb, about = ""] = notice.split(" ");
       if (verb === "notify") this.notify(about);
       if (verb === "terminate") await this.terminate(Number(about));
+      if (verb === "begun") line.lanesBegun.push(Number(about));
     }
   }
 
