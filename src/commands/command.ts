@@ -64,11 +64,9 @@ export async function mutate<Value extends Ids>(
   mutation: Mutation<Value>,
   work: (work: Work) => Promise<Result<Value>>,
 ): Promise<Result<Value>> {
-  if (!mayAct(context.principal.role, mutation.needs)) return forbidden(mutation.needs);
-  const key = mutation.input.idempotencyKey;
-  const issues = [...mutation.issues, ...(typeof key === "string" ? keyIssues(key) : [])];
-  if (issues.length > 0) return refused({ kind: "InvalidInput", issues });
-  const use = typeof key === "string" ? keyUse(context, mutation, key) : null;
+  const admitted = admit(context, mutation);
+  if (!admitted.ok) return admitted;
+  const use = admitted.value;
   const attempt = async (projectLock: ProjectLock, tries: number): Promise<Result<Value>> => {
     const calls: (() => void)[] = [];
     try {
@@ -98,6 +96,15 @@ export async function mutate<Value extends Ids>(
     }
   };
   return attempt("shared", 3);
+}
+
+/** Whether a mutation may begin: by role, and by its input alone. What its idempotency key stands for, where it has one. */
+export function admit(context: CommandContext, mutation: Omit<Mutation<Ids>, "revive">): Result<KeyUse | null> {
+  if (!mayAct(context.principal.role, mutation.needs)) return forbidden(mutation.needs);
+  const key = mutation.input.idempotencyKey;
+  const issues = [...mutation.issues, ...(typeof key === "string" ? keyIssues(key) : [])];
+  if (issues.length > 0) return refused({ kind: "InvalidInput", issues });
+  return { ok: true, value: typeof key === "string" ? keyUse(context, mutation, key) : null };
 }
 
 /** Rolls the transaction back and carries the refusal past it. Never leaves this folder. */
@@ -130,7 +137,7 @@ function keyIssues(key: string): InputIssue[] {
   return key.length === 0 ? [{ path, message: "must not be empty" }] : textIssues(key, path, 255);
 }
 
-function keyUse(context: CommandContext, mutation: Mutation<Ids>, key: string): KeyUse {
+function keyUse(context: CommandContext, mutation: Pick<Mutation<Ids>, "name" | "input">, key: string): KeyUse {
   const { idempotencyKey: _, ...input } = mutation.input;
   const text = canonicalJson({ mutation: mutation.name, input: plainJson(input) });
   return {

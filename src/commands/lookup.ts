@@ -34,17 +34,23 @@ export async function lockNamedCluster(
   const cluster = key === null ? null : await lockCluster(tx.db, context.principal.projectId, key);
   if (cluster === null) return notFound(options.path ?? ["cluster"], "cluster");
   if (cluster.deleting && options.deleting !== "allowed") return deletingCluster(cluster);
-  if (input.ifGeneration != null && input.ifGeneration !== cluster.generation) {
-    return refused({
-      kind: "Conflict",
-      reason: "GENERATION_CHANGED",
-      message: `The cluster is at generation ${cluster.generation}, not ${input.ifGeneration}.`,
-      path: ["ifGeneration"],
-      object: { type: "cluster", id: cluster.id },
-      generation: cluster.generation,
-    });
-  }
-  return { ok: true, value: cluster };
+  return otherGeneration(cluster, input) ?? { ok: true, value: cluster };
+}
+
+/** Refuses what was meant for another generation. */
+export function otherGeneration(
+  cluster: ClusterRow,
+  input: { readonly ifGeneration?: Optional<number> },
+): { readonly ok: false; readonly refusal: Refusal } | null {
+  if (input.ifGeneration == null || input.ifGeneration === cluster.generation) return null;
+  return refused({
+    kind: "Conflict",
+    reason: "GENERATION_CHANGED",
+    message: `The cluster is at generation ${cluster.generation}, not ${input.ifGeneration}.`,
+    path: ["ifGeneration"],
+    object: { type: "cluster", id: cluster.id },
+    generation: cluster.generation,
+  });
 }
 
 export function deletingCluster(cluster: ClusterRow): { readonly ok: false; readonly refusal: Refusal } {

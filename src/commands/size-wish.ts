@@ -10,7 +10,7 @@ import { type ActionId, brandId } from "../core/ids.ts";
 import type { JsonObject } from "../core/json.ts";
 import { standingIn } from "../core/plan/aggregates.ts";
 import { type Goal, sizeGoal } from "../core/plan/goal.ts";
-import { insertActions, stepActions, supersedeActions } from "../store/action-write.ts";
+import { insertActions, type NewAction, stepActions, supersedeActions } from "../store/action-write.ts";
 import type { ClusterRow } from "../store/cluster.ts";
 import { saveWanted } from "../store/cluster-write.ts";
 import { type Counts, noCounts, readCounts } from "../store/count.ts";
@@ -42,37 +42,51 @@ export async function wishSize(
   const counts = await countsOf(tx, cluster);
   const now = await tx.now();
   const actionId = brandId("action", context.store.runtime.entropy.uuid());
-  const changed =
-    wish.next.desiredCapacity !== cluster.desiredCapacity || wish.next.minSize !== cluster.minSize || wish.next.maxSize !== cluster.maxSize;
+  const changed = movesSize(cluster, wish.next);
   const generation = cluster.generation + (changed ? 1 : 0);
   const live = wish.relative ? {} : { sizeActionId: actionId };
   if (changed || !wish.relative) await saveWanted(tx, now, cluster, { ...wish.next, generation, ...live });
   if (changed) tellResized(tx, cluster, wish.next, generation, actionId);
-  const goal = goalOf(counts, cluster.desiredCapacity, wish.next.desiredCapacity, wish.relative);
-  await insertActions(tx, now, [
-    {
-      id: actionId,
-      projectId: cluster.projectId,
-      kind: wish.kind,
-      cause: "USER",
-      initiator: initiatorOf(context.principal),
-      clusterId: cluster.id,
-      clusterName: cluster.name,
-      nodeId: null,
-      nodeName: null,
-      generation,
-      inputs: wish.inputs,
-      total: goal.total,
-      counter: goal.direction === "grow" ? "CREATED" : "DELETED",
-      goal: goal.goal,
-      failedBase: BigInt(counts.failed_total),
-      timeoutAt: new Date(now.getTime() + cluster.timeoutSeconds * 1_000),
-    },
-  ]);
+  const action = sizeAction(context, cluster, counts, now, { ...wish, id: actionId, generation });
+  await insertActions(tx, now, [action]);
   if (!wish.relative) await supersedeActions(tx, now, { clusterId: cluster.id, facet: "SIZE", by: actionId, totals: counts });
-  if (goal.total === 0) await stepActions(tx, now, [{ id: actionId, event: "succeeded" }]);
+  if (action.total === 0) await stepActions(tx, now, [{ id: actionId, event: "succeeded" }]);
   tx.markDue(cluster.id);
   return { ok: true, value: { clusterId: cluster.id, actionId } };
+}
+
+/** The action of a wish about a locked cluster's size. */
+export function sizeAction(
+  context: CommandContext,
+  cluster: ClusterRow,
+  counts: Counts,
+  now: Date,
+  wish: SizeWish & { readonly id: ActionId; readonly generation: number },
+): NewAction & { readonly generation: number; readonly goal: bigint; readonly failedBase: bigint } {
+  const goal = goalOf(counts, cluster.desiredCapacity, wish.next.desiredCapacity, wish.relative);
+  return {
+    id: wish.id,
+    projectId: cluster.projectId,
+    kind: wish.kind,
+    cause: "USER",
+    initiator: initiatorOf(context.principal),
+    clusterId: cluster.id,
+    clusterName: cluster.name,
+    nodeId: null,
+    nodeName: null,
+    generation: wish.generation,
+    inputs: wish.inputs,
+    total: goal.total,
+    counter: goal.direction === "grow" ? "CREATED" : "DELETED",
+    goal: goal.goal,
+    failedBase: BigInt(counts.failed_total),
+    timeoutAt: new Date(now.getTime() + cluster.timeoutSeconds * 1_000),
+  };
+}
+
+/** Whether what is wanted becomes something else: then it has another generation. */
+export function movesSize(cluster: Resize, next: Resize): boolean {
+  return next.desiredCapacity !== cluster.desiredCapacity || next.minSize !== cluster.minSize || next.maxSize !== cluster.maxSize;
 }
 
 /** How many members such a wish must change, from where the counts stand. */

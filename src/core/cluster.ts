@@ -75,20 +75,19 @@ export interface Resize {
   readonly maxSize: number | null;
 }
 
+export interface AskedResize {
+  readonly capacity: CapacityChange | null;
+  readonly minStep: number | null;
+  readonly minSize: number | undefined;
+  readonly maxSize: number | null | undefined;
+  /** false: go as far as the bounds allow instead of refusing. */
+  readonly strict: boolean;
+}
+
 /**
  * What a resize comes to, or everything that is wrong with it.
- * @param strict false: go as far as the bounds allow instead of refusing
  */
-export function decideResize(
-  current: Resize,
-  asked: {
-    readonly capacity: CapacityChange | null;
-    readonly minStep: number | null;
-    readonly minSize: number | undefined;
-    readonly maxSize: number | null | undefined;
-    readonly strict: boolean;
-  },
-): { ok: true; value: Resize } | { ok: false; issues: InputIssue[] } {
+export function decideResize(current: Resize, asked: AskedResize): { ok: true; value: Resize } | { ok: false; issues: InputIssue[] } {
   const issues: InputIssue[] = [];
   const minSize = asked.minSize ?? current.minSize;
   const maxSize = asked.maxSize === undefined ? current.maxSize : asked.maxSize;

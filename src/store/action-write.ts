@@ -261,7 +261,10 @@ const counterFields = {
 } as const satisfies Record<ActionCounter, keyof RunningTotals>;
 
 /** Progress of an unfinished action on a cluster. */
-export function progressOf(action: OpenAction, totals: RunningTotals): { readonly done: number; readonly failed: number } {
+export function progressOf(
+  action: Pick<OpenAction, "counter" | "total" | "goal" | "failedBase">,
+  totals: RunningTotals,
+): { readonly done: number; readonly failed: number } {
   if (action.counter === null) return { done: 0, failed: 0 };
   const reached = totals[counterFields[action.counter]];
   // Members that could not be made are no failures of a roll-out, nor those that could not be brought over of a growth.

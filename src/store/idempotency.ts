@@ -44,6 +44,37 @@ export async function claimKey(db: Database, use: KeyUse): Promise<KeyClaim> {
   return row.mutation === use.mutation && use.knownHmacs.some((hmac) => row.input_hmac.equals(hmac)) ? { payload: row.payload } : "reused";
 }
 
+/**
+ * Takes keys that nobody has used, and their payloads with them: those that are ours now, and this is the installation's secret check. The others stand for something already, or are being
+ * used just now and were waited for. No two are the same.
+ */
+export async function claimKeys(
+  db: Database,
+  uses: readonly (KeyUse & { readonly payload: JsonObject })[],
+): Promise<{ readonly taken: ReadonlySet<string>; readonly secretCheck: JsonObject | null }> {
+  const column = <T>(pick: (use: KeyUse & { readonly payload: JsonObject }) => T): T[] => uses.map(pick);
+  // In one order, or two who take the same ones could wait for each other.
+  const { rows } = await sql<{ key: string; check: JsonObject | null }>`
+    /* idempotency.claim_many */
+    insert into muster.idempotency_key (project_id, key, mutation, input_hmac, payload, created_at)
+    select d.project_id, d.key, d.mutation, decode(d.hmac, 'hex'), d.payload, clock_timestamp()
+      from unnest(${column((use) => use.projectId)}::uuid[], ${column((use) => use.key)}::text[], ${column((use) => use.mutation)}::text[],
+                  ${column((use) => use.inputHmac.toString("hex"))}::text[], ${column((use) => JSON.stringify(use.payload))}::jsonb[])
+        as d(project_id, key, mutation, hmac, payload)
+     order by d.key collate "C"
+    on conflict (project_id, key) do nothing
+    returning key, (select secret_check from muster.installation) as check`.execute(db);
+  return { taken: new Set(rows.map((row) => row.key)), secretCheck: rows[0]?.check ?? null };
+}
+
+/** Gives back keys whose mutation is refused after all. */
+export async function releaseKeys(db: Database, projectId: ProjectId, keys: readonly string[]): Promise<void> {
+  if (keys.length === 0) return;
+  await sql`
+    /* idempotency.release */
+    delete from muster.idempotency_key where project_id = ${projectId} and key = any(${keys}::text[])`.execute(db);
+}
+
 /** Notes the ids that the mutation answers with. */
 export async function keepPayload(db: Database, use: KeyUse, payload: JsonObject): Promise<void> {
   await sql`
