@@ -140,7 +140,7 @@ async function writeAll(tx: Tx, wishes: readonly Waiting[], projectLock: Project
     const { desiredCapacity, minSize, maxSize, generation } = last;
     const refused = await checkQuota(work, project.value, { nodes: peak - cluster.desiredCapacity });
     if (refused !== null) throw new NotTogether();
-    await saveWanted(tx.db, now, cluster, { desiredCapacity, minSize, maxSize, generation, sizeActionId: newest.id });
+    await saveWanted(tx, now, cluster, { desiredCapacity, minSize, maxSize, generation, sizeActionId: newest.id });
     await insertActions(tx, now, accepted);
     await stepActions(tx, now, [
       ...formers.map((action): ActionStep => ({ id: action.id, ...supersededBy(oldest.id), ...progressOf(action, counts) })),

@@ -11,7 +11,7 @@ import { liveActionsOf } from "../../src/store/action.ts";
 import { listBusyClusters, listOverdueNodeActions } from "../../src/store/action-write.ts";
 import { countJobs } from "../../src/store/cluster-plan.ts";
 import { holdOrphanLanes, listReachedMembers, listSilentHosts } from "../../src/store/host.ts";
-import { purgeKeys } from "../../src/store/idempotency.ts";
+import { claimKeys, purgeKeys, releaseKeys } from "../../src/store/idempotency.ts";
 import {
   claimSecretCheck,
   forgetFormerChecks,
@@ -67,6 +67,12 @@ export async function tourStatements(world: World, crowd: Crowd): Promise<void> 
   await undone(store, async ({ db: inside }) => {
     await sql`update muster.idempotency_key set created_at = now() - interval '2 days' where key = 'key-1'`.execute(inside);
     await purgeKeys(inside, 100);
+    const used = { projectId, mutation: "resizeCluster", inputHmac: Buffer.from("00", "hex"), knownHmacs: [], payload: {} };
+    await claimKeys(inside, [
+      { ...used, key: "key-2" },
+      { ...used, key: "not-used-yet" },
+    ]);
+    await releaseKeys(inside, projectId, ["not-used-yet"]);
   });
   const { rows } = await sql<{ id: string }>`select id from muster.action where cluster_id = ${crowd.clusterId} order by id limit 20`.execute(db);
   await liveActionsOf(
