@@ -28,6 +28,7 @@ export async function benchClusters(count: number): Promise<void> {
     await database.connect();
     await makeProfile(client, "small", "sim", {});
     await raiseQuota(client, count);
+    const cpuBefore = cpuUnder(pid);
     const startedMs = performance.now();
     const taken: number[] = [];
     let next = 0;
@@ -44,10 +45,15 @@ export async function benchClusters(count: number): Promise<void> {
     const activeWhenAccepted = await readyClusters(database);
     while ((await readyClusters(database)) < count) await new Promise((resolve) => setTimeout(resolve, lookMs));
     const activeMs = performance.now() - startedMs;
+    const cpuAfter = cpuUnder(pid);
+    const cpuMs = {
+      muster: (1_000 * (cpuAfter.muster - cpuBefore.muster)) / count,
+      postgres: (1_000 * (cpuAfter.postgres - cpuBefore.postgres)) / count,
+    };
     const memory = memoryUnder(pid);
-    const cpuBefore = cpuSecondsUnder(pid);
+    const restBefore = cpuSecondsUnder(pid);
     await new Promise((resolve) => setTimeout(resolve, restSeconds * 1_000));
-    const idle = (100 * (cpuSecondsUnder(pid) - cpuBefore)) / restSeconds;
+    const idle = (100 * (cpuSecondsUnder(pid) - restBefore)) / restSeconds;
     const request = latencyOf(taken);
     const { rows } = await database.query<{ bytes: string }>("select pg_database_size(current_database()) as bytes");
     const databaseMiB = Number(rows[0]?.bytes) / 2 ** 20;
@@ -62,18 +68,24 @@ export async function benchClusters(count: number): Promise<void> {
         [`all ${whole(count)} accepted after, s (ACTIVE by then)`, `${(acceptedMs / 1_000).toFixed(1)} (${whole(activeWhenAccepted)})`],
         [`all ${whole(count)} ACTIVE after, s`, (activeMs / 1_000).toFixed(1)],
         ["members/s, from the first mutation until all are ACTIVE", whole(members / (activeMs / 1_000))],
+        ["CPU time a cluster, Muster's processes + PostgreSQL's, ms", `${cpuMs.muster.toFixed(1)} + ${cpuMs.postgres.toFixed(1)}`],
         [`memory of Muster's ${memory.processes} processes, MiB`, whole(memory.muster)],
         ["memory of PostgreSQL, MiB", whole(memory.postgres)],
         ["database with its ledger, MiB", whole(databaseMiB)],
         ["idle afterwards, CPU of all processes with PostgreSQL's, % of a core", idle.toFixed(1)],
       ],
-      { clusters: count, membersEach, acceptedMs, activeMs, activeWhenAccepted, request, memory, databaseMiB, idle },
+      { clusters: count, membersEach, acceptedMs, activeMs, activeWhenAccepted, request, cpuMs, memory, databaseMiB, idle },
     );
   } finally {
     poster.close();
     await database.end();
     await stop();
   }
+}
+
+function cpuUnder(pid: number): { readonly muster: number; readonly postgres: number } {
+  const postgres = cpuSecondsUnder(pid, (title) => /postgres/.test(title));
+  return { postgres, muster: cpuSecondsUnder(pid) - postgres };
 }
 
 /** To four times what is asked for: near a limit requests are counted one by one. */

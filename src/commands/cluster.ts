@@ -104,7 +104,7 @@ async function accept(
     },
   ]);
   if (goal.total === 0) await stepActions(tx, now, [{ id: actionId, event: "succeeded" }]);
-  onCommit(() => context.store.wake.work());
+  onCommit(() => context.store.wake.plan());
   return { clusterId, actionId };
 }
 

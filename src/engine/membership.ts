@@ -35,6 +35,8 @@ export interface MembershipDeps {
   readonly applicationName: string;
   /** Rung when there may be work: a wake-up, or new lanes. */
   readonly onWork: () => void;
+  /** Rung when a cluster may be due, and nothing else. */
+  readonly onPlan: () => void;
   /** The lanes cannot be relied on any more: break off driver calls. */
   readonly onOut: () => void;
   readonly onIn: () => void;
@@ -169,6 +171,7 @@ class Member {
       });
       await this.forgetFormer(id);
       await session.listen("muster_work", this.deps.onWork);
+      await session.listen("muster_plan", this.deps.onPlan);
       this.former.delete(id);
       logger.info({ worker: number, hostReborn }, "joined");
       return joined;

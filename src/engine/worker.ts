@@ -94,6 +94,7 @@ export function startWorker(deps: WorkerDeps): Worker {
       executor.look(null);
       planner.bell.ring();
     },
+    onPlan: () => planner.bell.ring(),
     onOut: () => {
       calls.abort();
       readBack.doubt();

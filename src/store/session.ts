@@ -8,7 +8,7 @@ import { connectionConfig, serverLimits } from "./database.ts";
 import { ConnectionLost, PoolerBetween } from "./failure.ts";
 
 /** Wake-ups travel on these; their payload is always empty. */
-export type Channel = "muster_work" | "muster_ledger" | "muster_feed";
+export type Channel = "muster_work" | "muster_plan" | "muster_ledger" | "muster_feed";
 
 export interface Session {
   /** @throws ConnectionLost when the connection broke, also when no answer came in time: the session is over then */

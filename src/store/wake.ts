@@ -10,12 +10,14 @@ import type { Channel } from "./session.ts";
 export interface Wake {
   /** Something became due: a cluster to plan, tasks to carry out. */
   work(): void;
+  /** A cluster is to be planned, and no task became due: nobody need look for any. */
+  plan(): void;
   /** A marker was committed: the sequencer has something to give a position to. */
   ledger(): void;
 }
 
 /** For where nobody listens, e.g. tests of a single statement. */
-export const silentWake: Wake = { work: () => undefined, ledger: () => undefined };
+export const silentWake: Wake = { work: () => undefined, plan: () => undefined, ledger: () => undefined };
 
 /** At least this long between two NOTIFYs of one process: each takes a database-wide lock at its commit, ms. */
 const pauseMs = 5;
@@ -42,6 +44,7 @@ export function createWake(db: Database, runtime: Runtime): Wake & { close(): Pr
   };
   return {
     work: () => request("muster_work"),
+    plan: () => request("muster_plan"),
     ledger: () => request("muster_ledger"),
     close: async () => {
       closing.abort();

@@ -208,7 +208,7 @@ async function openEar(url: string): Promise<Ear> {
     waiting = [];
     for (const resolve of heard) resolve();
   };
-  for (const channel of ["muster_work", "muster_ledger", "muster_feed"] as const) await session.listen(channel, hear);
+  for (const channel of ["muster_work", "muster_plan", "muster_ledger", "muster_feed"] as const) await session.listen(channel, hear);
   return { next: () => new Promise((resolve) => waiting.push(resolve)), close: () => session.close() };
 }
 
