@@ -20,17 +20,15 @@ import { abandonNodes, listUnreachable } from "../store/tombstone.ts";
 import { type Store, type Tx, transaction } from "../store/transaction.ts";
 import type { Verb } from "./call.ts";
 import { findPatients, heal } from "./heal.ts";
-import { type JobReach, jobWindow, reachMembers, spreadJob } from "./jobs.ts";
+import { type JobReach, reachMembers, spreadJob } from "./jobs.ts";
 import type { LaneBook } from "./lane-book.ts";
 import { type Host, newIds, newMembers } from "./new-members.ts";
-import { Beginning, ownsAllLanes, type Places, taskOf } from "./places.ts";
+import { Beginning, hasPlaces, ownsAllLanes, type Places, taskOf } from "./places.ts";
 import { findOutdated, rollOut } from "./roll-out.ts";
 import type { KnownProfile, SpecCache } from "./specs.ts";
 
 /** Rows a window may want gone or heal: far below 10,000 rows with their tasks, counts and events. */
 const windowRows = 2_500;
-/** Nodes a call must take for steps to be begun with their plan: those of a driver that takes fewer end one by one, and a pass for each would cost more than it saves. */
-export const fewestPerCall = 32;
 
 /** Jobs that have not reached all members yet, and how far each has come. */
 export interface Jobs {
@@ -74,8 +72,8 @@ export async function applyPlan(
 ): Promise<Applied> {
   const abandoning = cluster.deleting && cluster.abandon && !plan.forget;
   if (jobs.open.length === 0 && !abandoning && idle(cluster, plan)) return { end: "done", queues: false };
-  const window = openWindow(deps, cluster, plan, carriers, jobs);
-  const beginnings = [window.create, window.remove, window.check];
+  const window = openWindow(deps, cluster, plan, carriers);
+  const beginnings = [window.create, window.remove];
   let end: Applied["end"] = "void";
   try {
     end = await applyWindow(deps, due, cluster, plan, carriers, jobs, window);
@@ -83,49 +81,31 @@ export async function applyPlan(
     const late = beginnings.flatMap((beginning) => beginning.end(end !== "void"));
     if (late.length > 0) await redoBegunTasks(deps.store.db, [...new Set(late)]);
   }
-  const recovers = plan.heal > 0 || rollOutSteps(plan) > 0 || jobs.open.some((job) => job.kind === "CLUSTER_RECOVER");
-  return { end, queues: recovers || beginnings.some((beginning) => beginning.queues) };
+  const lays = plan.heal > 0 || rollOutSteps(plan) > 0 || jobs.open.length > 0;
+  return { end, queues: lays || beginnings.some((beginning) => beginning.queues) };
 }
 
 /** How much of a plan this pass does, and what of it is begun with it. */
 interface Window {
   readonly create: Beginning;
   readonly remove: Beginning;
-  readonly check: Beginning;
   /** New members. Those in this worker's own lanes for which no place is free come later, unless nothing of the cluster is under way here. */
   readonly newIds: readonly NodeId[];
   readonly removeCount: number;
-  readonly jobCount: number;
 }
 
-function openWindow(
-  { store, lanes, places }: ApplyDeps,
-  cluster: PlannedCluster,
-  plan: ClusterPlan<ActionId>,
-  carriers: Carriers,
-  jobs: Jobs,
-): Window {
-  // Lanes of hosts are not told by a node's id.
-  const profile = carriers.profile?.driver.hostBound || (carriers.profile?.driver.batchSize ?? 0) < fewestPerCall ? null : carriers.profile;
+function openWindow({ store, lanes, places }: ApplyDeps, cluster: PlannedCluster, plan: ClusterPlan<ActionId>, carriers: Carriers): Window {
+  const profile = hasPlaces(carriers.profile) ? carriers.profile : null;
   const take = (verb: Verb, most: number): Beginning =>
     new Beginning(profile === null || most === 0 ? null : places.take(cluster.profileId, profile, verb, most));
   const [toCreate, toRemove] = [Math.min(plan.create, windowRows), Math.min(plan.remove, windowRows)];
-  const checks = jobs.open.some((job) => job.kind === "CLUSTER_CHECK");
-  const [create, remove, check] = [take("create", toCreate), take("delete", toRemove), take("inspect", checks ? jobWindow : 0)];
+  const [create, remove] = [take("create", toCreate), take("delete", toRemove)];
   // A call that is under way has the cluster planned again when it ends: until then there is no need to lay up work for ourselves.
   const later = (beginning: Beginning): boolean => profile !== null && (beginning.places > 0 || lanes.inFlightOf(cluster.id) > 0);
   const ids = newIds(toCreate, store.runtime.entropy);
   let own = 0;
   const kept = later(create) ? ids.filter((id) => !lanes.held.has(laneOf(id)) || ++own <= create.places) : ids;
-  const alone = ownsAllLanes(lanes.held);
-  return {
-    create,
-    remove,
-    check,
-    newIds: kept,
-    removeCount: alone && later(remove) ? remove.places : toRemove,
-    jobCount: alone && checks && later(check) ? check.places : jobWindow,
-  };
+  return { create, remove, newIds: kept, removeCount: ownsAllLanes(lanes.held) && later(remove) ? remove.places : toRemove };
 }
 
 async function applyWindow(
@@ -147,16 +127,10 @@ async function applyWindow(
     if ((window.newIds.length > 0 || rolled) && (await holdProfiles(tx.db, [cluster.profileId])).size === 0) return "void";
     // Whom its steps are about is found before the lanes are checked, since they must be checked all at once, and locked after that.
     const victims = window.removeCount > 0 ? await selectVictims(tx.db, cluster.id, window.removeCount, !cluster.deleting) : [];
-    const reached = await reachAll(tx.db, cluster.id, jobs, window.jobCount);
-    const checked = reached.find(({ action }) => action.kind === "CLUSTER_CHECK");
+    const reached = await reachAll(tx.db, cluster.id, jobs);
     await checkLanes(
       tx.db,
-      new Map([
-        [due.lane, lanes.held.get(due.lane) ?? 0n],
-        ...window.create.lanesOf(window.newIds),
-        ...window.remove.lanesOf(victims),
-        ...window.check.lanesOf(checked?.ids ?? []),
-      ]),
+      new Map([[due.lane, lanes.held.get(due.lane) ?? 0n], ...window.create.lanesOf(window.newIds), ...window.remove.lanesOf(victims)]),
     );
     const size = await readWantedSize(tx.db, cluster);
     if (size === null || size < plan.serves.least || size > plan.serves.most) return "void";
@@ -184,11 +158,7 @@ async function applyWindow(
     const switched = await rollOut(deps.specs, quiet, now, cluster, whom.outdated);
     const replaced = await heal(quiet, now, cluster, whom.patients, store.runtime.entropy);
     await stepActions(quiet, now, plan.actions);
-    for (const reach of reached) {
-      await spreadJob(quiet, now, cluster, reach, (tasks) =>
-        reach === checked ? window.check.begin(tasks, now, (task) => ofProfile(task) && isFree(task)) : new Map(),
-      );
-    }
+    for (const reach of reached) await spreadJob(quiet, now, cluster, reach);
     tellChanges(tx, cluster, plan);
     if (plan.forget) {
       tx.events.push({ type: "cluster.deleted", ...about(cluster), data: {} });
@@ -196,9 +166,8 @@ async function applyWindow(
     } else await saveObserved(tx.db, now, cluster.id, cluster.status, plan);
     if (replaced + gone + switched > 0) return "more";
     const short = window.newIds.length < Math.min(plan.create, windowRows) || window.removeCount < Math.min(plan.remove, windowRows);
-    const jobsLeft = jobs.open.length > 0;
-    if (short || (jobsLeft && window.jobCount < jobWindow)) return "waits";
-    return plan.create > windowRows || plan.remove > windowRows || plan.heal > windowRows || rollOutSteps(plan) > windowRows || jobsLeft
+    if (short) return "waits";
+    return plan.create > windowRows || plan.remove > windowRows || plan.heal > windowRows || rollOutSteps(plan) > windowRows || jobs.open.length > 0
       ? "more"
       : "done";
   });
@@ -236,11 +205,10 @@ export function createTask({ id, projectId, clusterId, clusterName, profileId, l
   return taskOf({ id, projectId, clusterId, clusterName, profileId, lane, hostId, index, name, ...unmade }, "CREATE", null);
 }
 
-async function reachAll(db: Database, clusterId: ClusterId, jobs: Jobs, limit: number): Promise<JobReach[]> {
-  if (limit === 0) return [];
+async function reachAll(db: Database, clusterId: ClusterId, jobs: Jobs): Promise<JobReach[]> {
   const found: JobReach[] = [];
   for (const job of jobs.open) {
-    const reach = await reachMembers(db, clusterId, job, jobs.cursors.get(job.id) ?? { after: null, done: false }, limit);
+    const reach = await reachMembers(db, clusterId, job, jobs.cursors.get(job.id) ?? { after: null, done: false });
     if (reach !== null) found.push(reach);
   }
   return found;

@@ -7,17 +7,21 @@ import type { DueTask } from "../store/task.ts";
 import type { Store } from "../store/transaction.ts";
 import type { Call } from "./call.ts";
 import type { Trial } from "./dispatch.ts";
-import type { LaneBook } from "./lane-book.ts";
-import type { Outbox } from "./outbox.ts";
+import type { TaskOutcome } from "./outbox.ts";
 import type { TaskReport } from "./report.ts";
 import type { KnownProfile } from "./specs.ts";
 
 export interface CarryDeps {
   readonly store: Pick<Store, "runtime">;
-  readonly lanes: LaneBook;
-  readonly outbox: Outbox;
   readonly logger: Logger;
   readonly installation: string;
+}
+
+/** Who hears what became of a call: of each of its nodes one of the two, once. */
+export interface Hearer {
+  push(outcome: TaskOutcome): void;
+  /** Broken off by ourselves: nothing is known and nothing is said; whoever owns the lane next does again what was begun. */
+  letGo(nodeId: NodeId): void;
 }
 
 /** Calls the driver and reports each outcome; nodes for which none came are reported as lost. */
@@ -27,6 +31,7 @@ export async function carryOut(
   call: Call,
   signal: AbortSignal,
   trial: Pick<Trial, "hear">,
+  hearer: Hearer,
 ): Promise<void> {
   const { clock } = deps.store.runtime;
   const open = new Map<NodeId, DueTask>(call.tasks.map(({ task }) => [task.nodeId, task]));
@@ -37,7 +42,7 @@ export async function carryOut(
     const epoch = held.get(task.lane) ?? 0n;
     // That nobody answered a takeover's predecessor says nothing of the provider.
     const counts = what === takenOver || trial.hear(task, what);
-    deps.outbox.push({
+    hearer.push({
       from: "task",
       nodeId,
       lane: task.lane,
@@ -46,9 +51,8 @@ export async function carryOut(
       report: what,
     });
   };
-  /** Broken off by ourselves: nothing is known and nothing is said; whoever owns the lane next does again what was begun. */
   const letGo = (nodeId: NodeId): void => {
-    if (open.delete(nodeId)) deps.lanes.end(nodeId);
+    if (open.delete(nodeId)) hearer.letGo(nodeId);
   };
   const longest = Math.max(...call.tasks.map(({ profile }) => profile.timeoutMs));
   const context: CallContext = {

@@ -13,7 +13,7 @@ import { lockNodes, saveNodes } from "../store/node-write.ts";
 import { beginTasks, type DueTask, listDueTasks, listDueTasksOf, nextTaskMs, postponeTasks } from "../store/task.ts";
 import { type Store, transaction } from "../store/transaction.ts";
 import { type Call, verbOf } from "./call.ts";
-import { carryOut } from "./carry-out.ts";
+import { carryOut, type Hearer } from "./carry-out.ts";
 import { type Choice, type CircuitChange, Dispatch } from "./dispatch.ts";
 import type { LaneBook } from "./lane-book.ts";
 import { type Loop, startLoop } from "./loop.ts";
@@ -118,9 +118,10 @@ export function startExecutor(deps: ExecutorDeps): Executor {
     for (const call of await begin(deps, held, choice.calls, signal)) start(call, held, signal);
     return 0;
   };
-  const start = (call: Call, held: ReadonlyMap<number, bigint>, signal: AbortSignal): void => {
+  const outbox: Hearer = { push: (outcome) => deps.outbox.push(outcome), letGo: (nodeId) => lanes.end(nodeId) };
+  const start = (call: Call, held: ReadonlyMap<number, bigint>, signal: AbortSignal, hearer = outbox): void => {
     const trial = dispatch.started(call);
-    const carried = carryOut(deps, held, call, signal, trial)
+    const carried = carryOut(deps, held, call, signal, trial, hearer)
       .then(() => tell(deps, trial.end(clock.monotonicMs(), entropy.fraction())))
       .finally(() => {
         running.delete(carried);

@@ -3,20 +3,22 @@
  * keyset; where it stands is kept in the action, so another planner goes on from there.
  */
 import type { ClusterId, NodeId } from "../core/ids.ts";
+import type { NodeStatus } from "../core/node.ts";
 import { dueOf } from "../core/precedence.ts";
 import { type OpenAction, supersedeNodeActions } from "../store/action-write.ts";
 import type { PlannedCluster } from "../store/cluster-plan.ts";
 import type { Database } from "../store/database.ts";
 import { type JobCursor, nextJobMembers, saveJobCursor } from "../store/job.ts";
-import { type Beginnings, lockNodes, type NodeState, saveNodes } from "../store/node-write.ts";
-import { type DueTask, setTasks, wantNodesDeleted } from "../store/task.ts";
+import { lockNodes, type NodeState, saveNodes } from "../store/node-write.ts";
+import { setTasks, wantNodesDeleted } from "../store/task.ts";
 import type { Tx } from "../store/transaction.ts";
-import { taskOf } from "./places.ts";
 
 /** Members a job reaches in one window; so many of its steps may be laid and not over. */
 export const jobWindow = 2_500;
 /** Told apart from the checks that come by themselves. */
-const ofJob = { for: "job" } as const;
+export const ofJob = { for: "job" } as const;
+/** Who is there to be asked about. */
+export const checkedStatuses: ReadonlySet<NodeStatus> = new Set(["ACTIVE", "WARNING", "ERROR", "SUSPENDED"]);
 
 export function isJob(action: Pick<OpenAction, "kind">): boolean {
   return action.kind === "CLUSTER_CHECK" || action.kind === "CLUSTER_RECOVER";
@@ -32,45 +34,31 @@ export interface JobReach {
 }
 
 /** Where a job goes next, without changing anything. Null: it has reached everybody. */
-export async function reachMembers(
-  db: Database,
-  clusterId: ClusterId,
-  action: OpenAction,
-  cursor: JobCursor,
-  limit: number,
-): Promise<JobReach | null> {
+export async function reachMembers(db: Database, clusterId: ClusterId, action: OpenAction, cursor: JobCursor): Promise<JobReach | null> {
   if (cursor.done) return null;
-  const ids = await nextJobMembers(db, clusterId, cursor.after, limit, action.kind === "CLUSTER_RECOVER");
-  return { action, cursor, ids, last: ids.length < limit };
+  const ids = await nextJobMembers(db, clusterId, cursor.after, jobWindow, action.kind === "CLUSTER_RECOVER");
+  return { action, cursor, ids, last: ids.length < jobWindow };
 }
 
-/**
- * Spreads a job over its next members.
- * @param begin chooses from the checks that it lays those that are begun at once
- */
-export async function spreadJob(
-  tx: Tx,
-  now: Date,
-  cluster: PlannedCluster,
-  { action, cursor, ids, last }: JobReach,
-  begin: (tasks: readonly DueTask[]) => Beginnings,
-): Promise<void> {
+/** Spreads a job over its next members. */
+export async function spreadJob(tx: Tx, now: Date, cluster: PlannedCluster, { action, cursor, ids, last }: JobReach): Promise<void> {
   const nodes = await lockNodes(tx.db, ids);
   if (action.kind === "CLUSTER_RECOVER") {
     const sick = nodes.filter((node) => node.status === "ERROR");
     if (action.replaces) await replace(tx, now, cluster, sick);
     else await restart(tx, now, action, sick);
-  } else {
-    const running = nodes.filter(
-      (node) => node.status === "ACTIVE" || node.status === "WARNING" || node.status === "ERROR" || node.status === "SUSPENDED",
-    );
-    await setTasks(
-      tx.db,
-      running.map((node) => ({ node, kind: "CHECK", dueAt: now, params: ofJob })),
-      begin(running.map((node) => taskOf(node, "CHECK", ofJob))),
-    );
-  }
+  } else await layChecks(tx, now, nodes);
   await saveJobCursor(tx.db, action.id, { after: ids.at(-1) ?? cursor.after, done: last });
+}
+
+/** Has these members checked by whoever owns their lanes. Returns how many are there to be asked about. */
+export async function layChecks(tx: Tx, now: Date, nodes: readonly NodeState[]): Promise<number> {
+  const there = nodes.filter((node) => checkedStatuses.has(node.status));
+  await setTasks(
+    tx.db,
+    there.map((node) => ({ node, kind: "CHECK", dueAt: now, params: ofJob })),
+  );
+  return there.length;
 }
 
 async function restart(tx: Tx, now: Date, action: OpenAction, sick: readonly NodeState[]): Promise<void> {

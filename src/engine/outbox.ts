@@ -20,15 +20,18 @@ import type { TaskReport } from "./report.ts";
 import type { SpecCache } from "./specs.ts";
 import { type Written, writeReports } from "./write-reports.ts";
 
+/** What became of a step. */
+export interface TaskOutcome {
+  readonly from: "task";
+  readonly nodeId: NodeId;
+  readonly lane: number;
+  readonly epoch: bigint;
+  readonly task: { readonly kind: TaskKind; readonly attempt: number; readonly params: JsonObject | null };
+  readonly report: TaskReport;
+}
+
 export type Report =
-  | {
-      readonly from: "task";
-      readonly nodeId: NodeId;
-      readonly lane: number;
-      readonly epoch: bigint;
-      readonly task: { readonly kind: TaskKind; readonly attempt: number; readonly params: JsonObject | null };
-      readonly report: TaskReport;
-    }
+  | TaskOutcome
   | {
       readonly from: "watch";
       readonly nodeId: NodeId;

@@ -12,6 +12,7 @@ import type { Beginnings, NodeState } from "../store/node-write.ts";
 import type { DueTask } from "../store/task.ts";
 import type { Store } from "../store/transaction.ts";
 import type { Call, Verb } from "./call.ts";
+import type { Hearer } from "./carry-out.ts";
 import type { Dispatch } from "./dispatch.ts";
 import type { LaneBook } from "./lane-book.ts";
 import type { KnownProfile } from "./specs.ts";
@@ -24,9 +25,18 @@ export interface Taken {
   deadline(now: Date): Date;
   /**
    * Carries out what was begun, told as it was before, and gives back the places that are left. Call it exactly once: after the commit, or with nothing
-   * when there was none. Returns those that it cannot carry out now, because something else is under way with their nodes.
+   * when there was none.
+   * @param hearer of the outcomes; else the outbox
    */
-  fill(tasks: readonly DueTask[]): readonly DueTask[];
+  fill(tasks: readonly DueTask[], hearer?: Hearer): Left;
+}
+
+/** Those that are not carried out. */
+export interface Left {
+  /** Something else is under way with their nodes. */
+  readonly late: readonly DueTask[];
+  /** Their lanes are somebody else's by now, or no drivers are called any more. */
+  readonly lost: readonly DueTask[];
 }
 
 export interface Places {
@@ -49,7 +59,7 @@ export interface PlacesDeps {
   readonly shareOf: (driver: Driver, held: ReadonlyMap<number, bigint>) => number;
   /** The database's deadline lies so much behind the driver's, ms. */
   readonly marginMs: number;
-  readonly start: (call: Call, held: ReadonlyMap<number, bigint>, signal: AbortSignal) => void;
+  readonly start: (call: Call, held: ReadonlyMap<number, bigint>, signal: AbortSignal, hearer?: Hearer) => void;
   /** A place has become free. */
   readonly release: () => void;
 }
@@ -71,19 +81,20 @@ export function createPlaces(deps: PlacesDeps): Places & { readonly taken: numbe
       count,
       lanes: held,
       deadline: (now) => new Date(now.getTime() + timeoutMs + deps.marginMs),
-      fill: (tasks) => {
+      fill: (tasks, hearer) => {
         giveBack();
         taken -= count;
         // A commit may have been long in coming: what a lane's owner by now has found begun is done by that one.
-        const ours = tasks.filter(({ lane }) => !signal.aborted && lanes.held.get(lane) === held.get(lane));
+        const isOurs = ({ lane }: DueTask): boolean => !signal.aborted && held.has(lane) && lanes.held.get(lane) === held.get(lane);
+        const [ours, lost] = [tasks.filter(isOurs), tasks.filter((task) => !isOurs(task))];
         const [now, late] = [ours.filter(({ nodeId }) => !lanes.inFlight.has(nodeId)), ours.filter(({ nodeId }) => lanes.inFlight.has(nodeId))];
         for (const task of now) lanes.begin(task.nodeId, task.lane, task.clusterId);
         for (let i = 0; i < now.length; i += driver.batchSize) {
           const batch = now.slice(i, i + driver.batchSize).map((task) => ({ task, profile }));
-          deps.start({ driver, verb, tasks: batch, probe: false }, held, signal);
+          deps.start({ driver, verb, tasks: batch, probe: false }, held, signal, hearer);
         }
         if (now.length === 0) deps.release();
-        return late;
+        return { late, lost };
       },
     };
   };
@@ -142,7 +153,7 @@ export class Beginning {
 
   /** After the window: committed or not. Returns the lanes of those that could not be carried out, and are to be read again. */
   end(committed: boolean): readonly number[] {
-    return this.taken?.fill(committed ? this.tasks : []).map((task) => task.lane) ?? [];
+    return this.taken?.fill(committed ? this.tasks : []).late.map((task) => task.lane) ?? [];
   }
 
   private own(ids: readonly NodeId[]): readonly NodeId[] {
@@ -173,6 +184,14 @@ type Subject = Pick<
   | "physicalId"
   | "addresses"
 >;
+
+/** Nodes a call must take for its steps to have places: those of a driver that takes fewer end one by one, and a pass for each would cost more than it saves. */
+const fewestPerCall = 32;
+
+/** Whether steps of members of the profile may have places: not where lanes are not told by a node's id, as those of hosts are not. */
+export function hasPlaces(profile: KnownProfile | null): profile is KnownProfile {
+  return profile !== null && !profile.driver.hostBound && profile.driver.batchSize >= fewestPerCall;
+}
 
 /** A node's task as it would be read, had it been written and were it due. */
 export function taskOf(node: Subject, kind: TaskKind, params: JsonObject | null): DueTask {

@@ -27,12 +27,14 @@ import type { Host } from "./new-members.ts";
 import type { Places } from "./places.ts";
 import { planSmall } from "./small-plans.ts";
 import type { KnownProfile, SpecCache } from "./specs.ts";
+import type { Sweeps } from "./sweep.ts";
 
 export interface PlannerDeps {
   readonly store: Store;
   readonly lanes: LaneBook;
   readonly specs: SpecCache;
   readonly places: Places;
+  readonly sweeps: Sweeps;
   readonly logger: Logger;
   /** Tasks of this cluster were written that are not begun: the executor should look. */
   readonly onPlanned: (clusterId: ClusterId) => void;
@@ -49,6 +51,8 @@ const leaseMs = 5_000;
 const pollMs = 1_000;
 /** When a cluster is looked at again whose members wait for each other's places, ms. */
 const waitsMs = 100;
+/** When a cluster is looked at again that is being swept, should the sweep break off, ms. */
+const sweptMs = 1_000;
 /** When a cluster is looked at again that is given up, ms. */
 const abandonedMs = 500;
 
@@ -122,10 +126,15 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
   const unspread = jobs.filter((job) => cursors.get(job.id)?.done !== true);
   const laid = jobs.length === 0 ? { check: 0, recover: 0 } : await countJobs(db, id);
   // A window opens only as outcomes return; each of them has the cluster planned again.
-  const spreading = laid.check + laid.recover < jobWindow ? unspread : [];
+  const spreadable = laid.check + laid.recover < jobWindow ? unspread : [];
   const { perSecond, agreed } = memory.see(cluster, counts, store.runtime.clock.monotonicMs());
   const profile = (await deps.specs.get(db, [cluster.profileId])).get(cluster.profileId) ?? null;
   const hosts = await placement(db, profile);
+  const swept = spreadable.filter(
+    (job) =>
+      job.kind === "CLUSTER_CHECK" && deps.sweeps.carryOn({ action: job.id, cluster, lane: due.lane, profile }, cursors.get(job.id)?.after ?? null),
+  );
+  const spreading = spreadable.filter((job) => !swept.includes(job));
   const plan = planCluster<ActionId>(
     cluster,
     {
@@ -165,7 +174,8 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
     memory.forget(id);
     return;
   }
-  await settleDue(db, [{ clusterId: id, leasedUntil: due.leasedUntil, at: nextPass(cluster, applied.end, nowMs, plan.lookAgainAtMs) }]);
+  const lookAgainAtMs = swept.length === 0 ? plan.lookAgainAtMs : Math.min(nowMs + sweptMs, plan.lookAgainAtMs ?? Number.POSITIVE_INFINITY);
+  await settleDue(db, [{ clusterId: id, leasedUntil: due.leasedUntil, at: nextPass(cluster, applied.end, nowMs, lookAgainAtMs) }]);
 }
 
 function nextPass(cluster: PlannedCluster, end: Applied["end"], nowMs: number, lookAgainAtMs: number | null): Date | null {

@@ -15,11 +15,11 @@ import { type Beginnings, insertPlannedNodes, type PlannedNode } from "../store/
 import { holdProfiles } from "../store/profile.ts";
 import { redoBegunTasks } from "../store/task.ts";
 import { readClock, type Tx, transaction } from "../store/transaction.ts";
-import { type ApplyDeps, createTask, fewestPerCall, idle, tellChanges } from "./apply-plan.ts";
+import { type ApplyDeps, createTask, idle, tellChanges } from "./apply-plan.ts";
 import type { ClusterMemory } from "./cluster-memory.ts";
 import { isJob } from "./jobs.ts";
 import { newIds, newMembers } from "./new-members.ts";
-import { Beginning } from "./places.ts";
+import { Beginning, hasPlaces } from "./places.ts";
 import type { KnownProfile } from "./specs.ts";
 
 /** New members of a cluster at most: with 64 clusters a turn, a transaction stays far below 10,000 rows. */
@@ -191,10 +191,7 @@ function beginningsOf({ places }: SmallPlansDeps, making: readonly Small[]): Rea
     known.count += plan.create;
   }
   return new Map(
-    [...wanted].map(([id, { profile, count }]) => [
-      id,
-      new Beginning(profile.driver.batchSize < fewestPerCall ? null : places.take(id, profile, "create", count)),
-    ]),
+    [...wanted].map(([id, { profile, count }]) => [id, new Beginning(hasPlaces(profile) ? places.take(id, profile, "create", count) : null)]),
   );
 }
 

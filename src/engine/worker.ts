@@ -16,6 +16,7 @@ import { startMembership } from "./membership.ts";
 import { startOutbox } from "./outbox.ts";
 import { startPlanner } from "./planner.ts";
 import { createSpecCache } from "./specs.ts";
+import { createSweeps } from "./sweep.ts";
 
 export interface WorkerDeps {
   readonly db: Database;
@@ -74,11 +75,13 @@ export function startWorker(deps: WorkerDeps): Worker {
     signal: () => calls.signal,
     held: () => readBack.held(),
   });
+  const sweeps = createSweeps({ store: storeOf("executor"), lanes, places: executor.places, logger, onEnd: () => planner.bell.ring() });
   const planner = startPlanner({
     store: storeOf("planner"),
     lanes,
     specs,
     places: executor.places,
+    sweeps,
     logger,
     onPlanned: (clusterId) => executor.look(clusterId),
     held: () => readBack.held(),
@@ -118,7 +121,7 @@ export function startWorker(deps: WorkerDeps): Worker {
       await Promise.all([planner.stop(), executor.stop(), watches.stop(), readBack.stop()]);
       // What was begun is broken off; outcomes that have come are still written, while the lanes are ours.
       calls.abort();
-      await Promise.race([executor.idle(), deps.runtime.timers.wait(graceMs)]);
+      await Promise.race([Promise.all([executor.idle(), sweeps.idle()]), deps.runtime.timers.wait(graceMs)]);
       await outbox.stop();
       await membership.stop();
     },

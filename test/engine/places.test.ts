@@ -1,7 +1,6 @@
 import { sql } from "kysely";
 import { afterEach, describe, expect, test } from "vitest";
 import { deleteCluster } from "../../src/commands/cluster.ts";
-import { checkCluster } from "../../src/commands/cluster-job.ts";
 import type { ClusterId } from "../../src/core/ids.ts";
 import { readEventsOf } from "../commands/history.ts";
 import { clusterFacts, must, simCluster } from "../support/cluster.ts";
@@ -33,7 +32,7 @@ const settled = (clusterId: ClusterId, active: number): Promise<unknown> =>
 describe("steps that are begun with the plan", () => {
   afterEach(() => world.stop());
 
-  test("a worker that is alone → creates, checks and deletions are begun as they are written, each once", async () => {
+  test("a worker that is alone → creates and deletions are begun as they are written, each once", async () => {
     await start(1);
     const { clusterId, id } = await simCluster(world, { name: "own", type: "hand", desiredCapacity: 50 });
     await world.until("all are being made", () => Promise.resolve(hand.of("create").length === 50));
@@ -41,17 +40,12 @@ describe("steps that are begun with the plan", () => {
     expect(await tasks(clusterId)).toEqual([{ kind: 1, begun: true, attempt: 1, later: true }]);
     hand.open("create");
     await settled(clusterId, 50);
-    must(await checkCluster(world.context(), { cluster: { id } }));
-    await world.until("all are being checked", () => Promise.resolve(hand.of("inspect").length === 50));
-    expect(await tasks(clusterId)).toEqual([{ kind: 5, begun: true, attempt: 1, later: true }]);
-    hand.open("inspect");
-    await world.until("the checks are over", async () => (await tasks(clusterId)).length === 0);
     must(await deleteCluster(world.context(), { cluster: { id }, abandon: false }));
     await world.until("all are being taken away", () => Promise.resolve(hand.of("delete").length === 50));
     expect(await tasks(clusterId)).toEqual([{ kind: 2, begun: true, attempt: 1, later: true }]);
     hand.open("delete");
     await world.until("it is gone", async () => (await clusterFacts(world.database.db, clusterId)) === null);
-    for (const verb of ["create", "inspect", "delete"] as const) expect(hand.of(verb)).toHaveLength(50);
+    for (const verb of ["create", "delete"] as const) expect(hand.of(verb)).toHaveLength(50);
   });
 
   test("more members than the driver takes at once → none is laid up, all come", async () => {
