@@ -25,7 +25,8 @@ let through: Database;
 let context: CommandContext;
 let stranger: pg.Client;
 beforeEach(async () => {
-  hand = handDriver();
+  // Of one that takes few nodes a call: what is planned goes by the queue.
+  hand = handDriver({ limits: { batchSize: 20 } });
   world = await startWorld({ drivers: [hand.driver] });
   proxy = await startProxy(world.database.url);
   through = openDatabase({ url: proxy.url, size: 2, applicationName: "through" });

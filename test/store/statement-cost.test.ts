@@ -124,6 +124,13 @@ async function comeAndGo(stage: Stage): Promise<void> {
   await change(ask, "reviseProfile", { profile: brief, spec: { hosts: 2 } });
   await change(ask, "updateCluster", { cluster: brief, profile: brief });
   await observed(2);
+  await change(ask, "checkCluster", { cluster: brief });
+  await world.until("it is checked", async () => {
+    const { actions } = await ask("query ($filter: ActionFilter) { actions(first: 1, filter: $filter) { nodes { id } } }", {
+      filter: { finished: false, kinds: ["CLUSTER_CHECK"] },
+    });
+    return JSON.stringify(actions) === '{"nodes":[]}';
+  });
   await change(ask, "updateCluster", { cluster: brief, name: "briefly" });
   await change(ask, "createClusterNode", { cluster: { name: "briefly" }, name: "guest" });
   await change(ask, "deleteCluster", { cluster: { name: "briefly" } });
