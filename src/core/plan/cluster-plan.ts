@@ -42,7 +42,7 @@ export interface Observed<Id> {
   readonly openActions: readonly OpenActionFacts<Id>[];
   /** Members of another profile than the cluster's. */
   readonly outdated: Outdated;
-  /** Tasks of jobs (check, recover) that are under way. */
+  /** Steps of jobs (check, recover) that are not over; a job that has not reached all members counts as one more. */
   readonly jobsLeft: { readonly check: number; readonly recover: number };
   /** Members that may be on the way at once. */
   readonly window: number;
@@ -229,8 +229,8 @@ function endOfAction<Id>(
   const reached = action.done + action.failed >= action.total;
   const over = ((): boolean => {
     if (action.kind === "CLUSTER_DELETE") return forget;
-    if (action.kind === "CLUSTER_CHECK") return action.begun && observed.jobsLeft.check === 0;
-    if (action.kind === "CLUSTER_RECOVER") return action.begun && observed.jobsLeft.recover === 0 && (settled || !action.replaces);
+    if (action.kind === "CLUSTER_CHECK") return observed.jobsLeft.check === 0;
+    if (action.kind === "CLUSTER_RECOVER") return observed.jobsLeft.recover === 0 && (settled || !action.replaces);
     // Whoever was brought over by healing, or has gone, need not be counted: it is over when nobody is of another profile. One whose update was lost
     // may be among the unknown, unless all are accounted for.
     if (actionFacets[action.kind] === "PROFILE") return rolledOut && (reached || observed.counts.unknown === 0);
