@@ -1,6 +1,6 @@
 /**
  * Wishes about a cluster's size that follow each other fast. What each of them would begin, the next one would take back: so only what
- * all wishes of the last second agree on is done at once, and the rest when nobody has changed his mind for a moment. What is remembered is a hint: whoever
+ * all wishes of the last two seconds agree on is done at once, and the rest when nobody has changed his mind for a moment. What is remembered is a hint: whoever
  * remembers nothing follows the present wish at once, which is right as well, only dearer.
  */
 
@@ -34,49 +34,58 @@ export interface Agreement {
 
 export const agreementRules = {
   /** How far back wishes count, ms. */
-  memoryMs: 1_000,
-  /** As many changes within that time are a storm. */
+  memoryMs: 2_000,
+  /** As many changes within the last second are a storm. */
   storm: 3,
-  /** A storm is over when nothing has changed for so long, ms: a tenth and a half of the two seconds in which the last wish is to be carried out. */
+  stormMs: 1_000,
+  /** A storm is over when nothing has changed for so long, ms. */
   calmMs: 300,
+  /** Or for twice the longest pause in it, where wishes come in gusts, since a busy database commits many at once; but no longer than this: the last wish is to be carried out within two seconds, ms. */
+  longestCalmMs: 800,
   /** One change by itself waits for no more than this, to see whether others follow, ms: a big one takes many times as long anyway. */
   freshMs: 50,
   /** And that much of it does not wait at all, members. */
   small: 100,
-  /** Wishes seen within that time are kept as one, ms: a second has no more than twenty spans. */
+  /** Wishes seen within that time are kept as one, ms: there are no more than some forty spans. */
   spanMs: 50,
 } as const;
 
-const { memoryMs, storm, calmMs, freshMs, small, spanMs } = agreementRules;
+const { memoryMs, storm, stormMs, calmMs, longestCalmMs, freshMs, small, spanMs } = agreementRules;
 
 /** The same with what is wanted now. */
 export function seeWish(former: Wishes | null, wish: { readonly generation: number; readonly desiredCapacity: number }, nowMs: number): Wishes {
   const { generation, desiredCapacity } = wish;
   const span: Span = { fromMs: nowMs, generation, least: desiredCapacity, most: desiredCapacity };
   // Nobody knows of a wish before it: none is taken back by this one.
-  if (former === null) return { spans: [span], changedAtMs: nowMs - calmMs };
+  if (former === null) return { spans: [span], changedAtMs: nowMs - longestCalmMs };
   const last = former.spans.at(-1) ?? span;
-  if (last.generation === generation) return { ...former, spans: lately(former.spans, nowMs) };
+  if (last.generation === generation) return { ...former, spans: lately(former.spans, nowMs - memoryMs) };
   const joined = nowMs - last.fromMs < spanMs && former.spans.length > 1;
   const spans = joined
     ? [...former.spans.slice(0, -1), { ...last, generation, least: Math.min(last.least, span.least), most: Math.max(last.most, span.most) }]
     : [...former.spans, span];
-  return { spans: lately(spans, nowMs), changedAtMs: nowMs };
+  return { spans: lately(spans, nowMs - memoryMs), changedAtMs: nowMs };
 }
 
-/** Those that lasted into the last second: each one ended when the next began. */
-function lately(spans: readonly Span[], nowMs: number): readonly Span[] {
+/** Those that lasted until after that time: each one ended when the next began. */
+function lately(spans: readonly Span[], sinceMs: number): readonly Span[] {
   return spans.filter((_, i) => {
     const next = spans[i + 1];
-    return next === undefined || next.fromMs > nowMs - memoryMs;
+    return next === undefined || next.fromMs > sinceMs;
   });
+}
+
+/** How long nothing must change in a storm until it is over. The first wish was there before it. */
+function calmAfter([, ...storm]: readonly Span[]): number {
+  const pauses = storm.map((span, i) => (storm[i + 1]?.fromMs ?? span.fromMs) - span.fromMs);
+  return Math.min(longestCalmMs, Math.max(calmMs, 2 * Math.max(0, ...pauses)));
 }
 
 /** @param desiredCapacity the present wish, which was seen last */
 export function agreementOf({ spans, changedAtMs }: Wishes, desiredCapacity: number, nowMs: number): Agreement {
-  const changes = (spans.at(-1)?.generation ?? 0) - (spans[0]?.generation ?? 0);
+  const changes = (spans.at(-1)?.generation ?? 0) - (lately(spans, nowMs - stormMs)[0]?.generation ?? 0);
   const fast = changes >= storm;
-  const calmInMs = changedAtMs + (fast ? calmMs : freshMs) - nowMs;
+  const calmInMs = changedAtMs + (fast ? calmAfter(spans) : freshMs) - nowMs;
   if (calmInMs <= 0) return { least: desiredCapacity, most: desiredCapacity, storm: false, againInMs: null };
   const atOnce = fast ? 0 : small;
   const least = Math.min(desiredCapacity, Math.min(...spans.map((span) => span.least)) + atOnce);
