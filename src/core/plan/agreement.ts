@@ -45,7 +45,7 @@ export const agreementRules = {
   /** One change by itself waits for no more than this, to see whether others follow, ms: a big one takes many times as long anyway. */
   freshMs: 50,
   /** And that much of it does not wait at all, members. */
-  small: 100,
+  small: 50,
   /** Wishes seen within that time are kept as one, ms: there are no more than some forty spans. */
   spanMs: 50,
 } as const;

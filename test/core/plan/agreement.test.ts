@@ -98,7 +98,7 @@ describe("how far wishes agree", () => {
     expect(agreementOf(memory, 500, 0)).toEqual({ least: 500, most: 500, storm: false, againInMs: null });
   });
 
-  test("one change after calm → a hundred members at once, the rest 50 ms later; a small one, all at once", () => {
+  test("one change after calm → fifty members at once, the rest 50 ms later; a small one, all at once", () => {
     const calm = seeWish(null, { generation: 1, desiredCapacity: 1_000 }, 0);
     const up = seeWish(calm, { generation: 2, desiredCapacity: 3_000 }, 60_000);
     expect(agreementOf(up, 3_000, 60_000)).toEqual({ least: 1_000 + small, most: 3_000, storm: false, againInMs: freshMs });
