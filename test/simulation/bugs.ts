@@ -102,11 +102,12 @@ export const bugs: readonly Bug[] = [
     "const standing = standingIn(counts);",
     "const standing = standingIn({ ...counts, planned: 0, creating: 0 });",
   ]),
-  bug("begun-unchecked", "a plan begins steps in lanes whose epochs it did not check", [
-    "engine/apply-plan.ts",
-    "        ...window.create.lanesOf(window.newIds),\n",
-    "",
-  ]),
+  bug(
+    "begun-unchecked",
+    "a plan begins steps in lanes whose epochs it did not check",
+    ["engine/apply-plan.ts", "...window.create.lanesOf(window.newIds), ", ""],
+    ["engine/small-plans.ts", "epochs.set(lane, epoch);", "void epoch;"],
+  ),
   bug("uncommitted-plan", "steps of a plan that was not committed are carried out", [
     "engine/apply-plan.ts",
     'beginning.end(end !== "void")',
