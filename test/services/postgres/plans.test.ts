@@ -6,7 +6,7 @@ import { fillCrowd } from "../../support/crowd.ts";
 import { loggedPlans, logPlans, logPosition, stepsOf } from "../../support/plan-log.ts";
 
 /** So few rows are read whole by whoever is in a hurry. */
-const fewRows = 300;
+const fewRows = 600;
 /** Looks at all tasks of the lanes that a worker takes over: once, and with one worker these are all. */
 const growing = new Set(["task.redo"]);
 
