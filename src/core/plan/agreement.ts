@@ -52,14 +52,23 @@ export const agreementRules = {
 
 const { memoryMs, storm, stormMs, calmMs, longestCalmMs, freshMs, small, spanMs } = agreementRules;
 
+/** What is wanted now, and the newest generation that was carried out whole. */
+export interface Wish {
+  readonly generation: number;
+  readonly desiredCapacity: number;
+  readonly observedGeneration: number;
+}
+
 /** The same with what is wanted now. */
-export function seeWish(former: Wishes | null, wish: { readonly generation: number; readonly desiredCapacity: number }, nowMs: number): Wishes {
+export function seeWish(former: Wishes | null, wish: Wish, nowMs: number): Wishes {
   const { generation, desiredCapacity } = wish;
   const span: Span = { fromMs: nowMs, generation, least: desiredCapacity, most: desiredCapacity };
   // Nobody knows of a wish before it: none is taken back by this one.
   if (former === null) return { spans: [span], changedAtMs: nowMs - longestCalmMs };
   const last = former.spans.at(-1) ?? span;
   if (last.generation === generation) return { ...former, spans: lately(former.spans, nowMs - memoryMs) };
+  // Whoever waited for his last wish to be carried out changes his mind about nothing that is under way.
+  if (wish.observedGeneration >= last.generation) return { spans: [last, span], changedAtMs: nowMs };
   const joined = nowMs - last.fromMs < spanMs && former.spans.length > 1;
   const spans = joined
     ? [...former.spans.slice(0, -1), { ...last, generation, least: Math.min(last.least, span.least), most: Math.max(last.most, span.most) }]

@@ -21,13 +21,13 @@ function live(wishes: readonly { size: number; lastsMs: number; missed: number }
   const all: Seen[] = [];
   for (const { size, lastsMs, missed } of wishes) {
     generation += 1 + missed;
-    memory = seeWish(memory, { generation, desiredCapacity: size }, nowMs);
+    memory = seeWish(memory, { generation, desiredCapacity: size, observedGeneration: 0 }, nowMs);
     all.push({ atMs: nowMs, untilMs: nowMs + lastsMs, size });
     nowMs += lastsMs;
   }
   const size = all.at(-1)?.size ?? 0;
   if (memory === null) throw new Error("nothing was wanted");
-  return { memory: seeWish(memory, { generation, desiredCapacity: size }, nowMs), all, nowMs, size };
+  return { memory: seeWish(memory, { generation, desiredCapacity: size, observedGeneration: 0 }, nowMs), all, nowMs, size };
 }
 
 describe("how far wishes agree", () => {
@@ -94,37 +94,50 @@ describe("how far wishes agree", () => {
   });
 
   test("nothing is remembered → the wish is followed at once", () => {
-    const memory = seeWish(null, { generation: 7, desiredCapacity: 500 }, 0);
+    const memory = seeWish(null, { generation: 7, desiredCapacity: 500, observedGeneration: 0 }, 0);
     expect(agreementOf(memory, 500, 0)).toEqual({ least: 500, most: 500, storm: false, againInMs: null });
   });
 
   test("one change after calm → fifty members at once, the rest 50 ms later; a small one, all at once", () => {
-    const calm = seeWish(null, { generation: 1, desiredCapacity: 1_000 }, 0);
-    const up = seeWish(calm, { generation: 2, desiredCapacity: 3_000 }, 60_000);
+    const calm = seeWish(null, { generation: 1, desiredCapacity: 1_000, observedGeneration: 0 }, 0);
+    const up = seeWish(calm, { generation: 2, desiredCapacity: 3_000, observedGeneration: 0 }, 60_000);
     expect(agreementOf(up, 3_000, 60_000)).toEqual({ least: 1_000 + small, most: 3_000, storm: false, againInMs: freshMs });
     expect(agreementOf(up, 3_000, 60_000 + freshMs)).toEqual({ least: 3_000, most: 3_000, storm: false, againInMs: null });
-    const down = seeWish(calm, { generation: 2, desiredCapacity: 0 }, 60_000);
+    const down = seeWish(calm, { generation: 2, desiredCapacity: 0, observedGeneration: 0 }, 60_000);
     expect(agreementOf(down, 0, 60_000)).toEqual({ least: 0, most: 1_000 - small, storm: false, againInMs: freshMs });
-    const little = seeWish(calm, { generation: 2, desiredCapacity: 1_000 + small }, 60_000);
+    const little = seeWish(calm, { generation: 2, desiredCapacity: 1_000 + small, observedGeneration: 0 }, 60_000);
     expect(agreementOf(little, 1_000 + small, 60_000)).toMatchObject({ least: 1_000 + small, againInMs: null });
   });
 
   test("generations that nobody saw count: three of them in a moment are a storm", () => {
-    const calm = seeWish(null, { generation: 1, desiredCapacity: 10 }, 0);
-    const jumped = seeWish(calm, { generation: 1 + storm, desiredCapacity: 20 }, 10_000);
+    const calm = seeWish(null, { generation: 1, desiredCapacity: 10, observedGeneration: 0 }, 0);
+    const jumped = seeWish(calm, { generation: 1 + storm, desiredCapacity: 20, observedGeneration: 0 }, 10_000);
     expect(agreementOf(jumped, 20, 10_000)).toEqual({ least: 10, most: 20, storm: true, againInMs: calmMs });
-    const twice = seeWish(calm, { generation: storm, desiredCapacity: 20 }, 10_000);
+    const twice = seeWish(calm, { generation: storm, desiredCapacity: 20, observedGeneration: 0 }, 10_000);
     expect(agreementOf(twice, 20, 10_000)).toMatchObject({ storm: false });
   });
 
+  test("each wish was carried out before the next one came → no storm, however fast they come; three at once in between are one", () => {
+    let patient = seeWish(null, { generation: 1, desiredCapacity: 1_000, observedGeneration: 1 }, 0);
+    for (let i = 2; i <= 20; i++) {
+      const desiredCapacity = 1_000 + ((i + 1) % 2) * 100;
+      patient = seeWish(patient, { generation: i, desiredCapacity, observedGeneration: i - 1 }, 100 * i);
+      expect(agreementOf(patient, desiredCapacity, 100 * i)).toMatchObject({ storm: false, againInMs: freshMs });
+      expect(agreementOf(patient, desiredCapacity, 100 * i + freshMs)).toMatchObject({ least: desiredCapacity, most: desiredCapacity });
+    }
+    const hasty = seeWish(patient, { generation: 23, desiredCapacity: 500, observedGeneration: 20 }, 3_000);
+    expect(agreementOf(hasty, 500, 3_000)).toMatchObject({ storm: true, least: 500, most: 1_100 });
+  });
+
   test("wishes that come in gusts, 440 ms apart → still a storm between them, and over 800 ms after the last; one by one, over after 300", () => {
-    let gusts = seeWish(null, { generation: 1, desiredCapacity: 1_000 }, 0);
-    for (let i = 1; i <= 6; i++) gusts = seeWish(gusts, { generation: 1 + 30 * i, desiredCapacity: 1_000 + i }, 10_000 + 440 * i);
+    let gusts = seeWish(null, { generation: 1, desiredCapacity: 1_000, observedGeneration: 0 }, 0);
+    for (let i = 1; i <= 6; i++)
+      gusts = seeWish(gusts, { generation: 1 + 30 * i, desiredCapacity: 1_000 + i, observedGeneration: 0 }, 10_000 + 440 * i);
     const lastMs = 10_000 + 440 * 6;
     expect(agreementOf(gusts, 1_006, lastMs + 430)).toMatchObject({ least: 1_001, storm: true });
     expect(agreementOf(gusts, 1_006, lastMs + longestCalmMs)).toMatchObject({ least: 1_006, storm: false });
-    let single = seeWish(null, { generation: 1, desiredCapacity: 1_000 }, 0);
-    for (let i = 1; i <= 6; i++) single = seeWish(single, { generation: 1 + i, desiredCapacity: 1_000 + i }, 10_000 + 100 * i);
+    let single = seeWish(null, { generation: 1, desiredCapacity: 1_000, observedGeneration: 0 }, 0);
+    for (let i = 1; i <= 6; i++) single = seeWish(single, { generation: 1 + i, desiredCapacity: 1_000 + i, observedGeneration: 0 }, 10_000 + 100 * i);
     expect(agreementOf(single, 1_006, 10_600)).toMatchObject({ storm: true, againInMs: calmMs });
     expect(agreementOf(single, 1_006, 10_600 + calmMs)).toMatchObject({ least: 1_006, storm: false });
   });

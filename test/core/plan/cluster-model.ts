@@ -185,7 +185,7 @@ export class ClusterModel {
 
   /** How far the wishes agree that a pass saw. */
   private agree(): Agreement {
-    this.wishes = seeWish(this.wishes, this.wanted, this.nowMs);
+    this.wishes = seeWish(this.wishes, { ...this.wanted, observedGeneration: this.observedGeneration }, this.nowMs);
     return agreementOf(this.wishes, this.wanted.desiredCapacity, this.nowMs);
   }
 
