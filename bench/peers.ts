@@ -87,10 +87,11 @@ function tell(results: Results): void {
 }
 
 const notes = `
-Muster's work is checkCluster: each member's task is made, begun, carried out by the driver (sim) and its outcome counted, all durable, with \`muster start\` as it
-comes; begun: the driver is called, in another process than the one that was asked. The peers' is a job whose handler does nothing, in ${peerWorkers} processes;
+Muster's work is checkCluster: each member is asked about by the driver (sim) and counted, page by page behind a durable cursor, with no row per member that is claimed;
+with \`muster start\` as it comes; begun: the driver is called, in another process than the one that was asked. The peers' is a job whose handler does nothing, in ${peerWorkers} processes;
 batched: graphile-worker with localQueue 500, completeJobBatchDelay 0, failJobBatchDelay 0 and 24 concurrent jobs, pg-boss with two loops of batches of 2,000 each;
-begun: the handler is called, in the process that put it in. They keep no history, progress or counts, and Muster does, in the same transactions.`;
+begun: the handler is called, in the process that put it in. They keep no history, progress or counts, and Muster does. Members made
+and taken away are what its steps cost that have a row of their own, a driver call and two lines of history each.`;
 
 interface Server {
   /** A new, empty one. @returns its address, as the role `muster` */
