@@ -8,8 +8,16 @@ export interface Books {
   ledgerBytes(): Promise<number>;
   /** Rows inserted, updated and deleted so far, the ledger's apart. */
   rowsWritten(): Promise<number>;
+  /** Resolves when PostgreSQL has caught up with what it puts off (vacuum, writing out what a checkpoint covers), after six minutes at the latest. Returns whether it has. */
+  rest(): Promise<boolean>;
   close(): Promise<void>;
 }
+
+/** At rest it is when nothing was vacuumed for so long, and no more pages were written out, which a beating heart dirties; and so long that is waited for, ms. */
+const quietMs = 15_000;
+const quietWrites = 150;
+const patienceMs = 360_000;
+const lookMs = 1_000;
 
 const memberTables = ["node", "task", "notable", "node_health", "node_crash", "probe"];
 
@@ -30,6 +38,19 @@ export async function openBooks(databaseUrl: string): Promise<Books> {
       await client.query("select pg_stat_force_next_flush(), pg_stat_clear_snapshot()");
       return number(`select sum(n_tup_ins + n_tup_upd + n_tup_del) as value from pg_stat_user_tables
                       where schemaname = 'muster' and relname not like 'event%' and relname not like 'position%' and relname not in ('marker', 'worker', 'host', 'ledger')`);
+    },
+    rest: async () => {
+      const startedMs = performance.now();
+      let [former, sinceMs] = [Number.NEGATIVE_INFINITY, startedMs];
+      while (performance.now() - sinceMs < quietMs) {
+        if (performance.now() - startedMs > patienceMs) return false;
+        await new Promise((resolve) => setTimeout(resolve, lookMs));
+        const vacuums = await number("select count(*) as value from pg_stat_activity where backend_type = 'autovacuum worker'");
+        const written = await number("select sum(writes) as value from pg_stat_io where backend_type in ('checkpointer', 'background writer')");
+        if (vacuums === 0 && written - former <= quietWrites) continue;
+        [former, sinceMs] = [written, performance.now()];
+      }
+      return true;
     },
     close: () => client.end(),
   };

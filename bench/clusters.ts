@@ -4,6 +4,7 @@ import type { ApiClient } from "../src/cli/client.ts";
 import { UpdateProjectDocument } from "../src/cli/graphql/generated/graphql.ts";
 import { clusterStatusCodes } from "../src/core/cluster.ts";
 import { accepted, makeProfile } from "./ask.ts";
+import { openBooks } from "./books.ts";
 import { startInstallation } from "./installation.ts";
 import { openPoster, type Poster } from "./post.ts";
 import { cpuSecondsUnder } from "./process-tree.ts";
@@ -24,6 +25,7 @@ export async function benchClusters(count: number): Promise<void> {
   const { client, pid, databaseUrl, stop } = installation;
   const database = new pg.Client({ connectionString: databaseUrl });
   const poster = openPoster(installation, connections);
+  const books = await openBooks(databaseUrl);
   try {
     await database.connect();
     await makeProfile(client, "small", "sim", {});
@@ -51,6 +53,7 @@ export async function benchClusters(count: number): Promise<void> {
       postgres: (1_000 * (cpuAfter.postgres - cpuBefore.postgres)) / count,
     };
     const memory = memoryUnder(pid);
+    if (!(await books.rest())) console.log("PostgreSQL has not come to rest: the idle figure is what it still does");
     const restBefore = cpuSecondsUnder(pid);
     await new Promise((resolve) => setTimeout(resolve, restSeconds * 1_000));
     const idle = (100 * (cpuSecondsUnder(pid) - restBefore)) / restSeconds;
@@ -78,6 +81,7 @@ export async function benchClusters(count: number): Promise<void> {
     );
   } finally {
     poster.close();
+    await books.close();
     await database.end();
     await stop();
   }

@@ -46,6 +46,7 @@ export async function benchScale(members: number): Promise<void> {
     const page = await measurePages(client, clusterId, Math.min(1_000, members));
     const rowsPerChange = ((await books.rowsWritten()) - rowsBefore) / (2 * steps * step);
     const single = await measureLatency(client, clusterId, 300);
+    if (!(await books.rest())) console.log("PostgreSQL has not come to rest: the idle figure is what it still does");
     const cpuBefore = cpuSecondsUnder(pid);
     await new Promise((resolve) => setTimeout(resolve, restSeconds * 1_000));
     const idle = (100 * (cpuSecondsUnder(pid) - cpuBefore)) / restSeconds;
