@@ -65,6 +65,9 @@ export function connectionConfig(options: Pick<DatabaseOptions, "url" | "applica
 export function openDatabase(options: DatabaseOptions): Database {
   const pool = new pg.Pool({ ...connectionConfig(options), max: options.size, idleTimeoutMillis: 30_000 });
   pool.on("error", (error) => options.onIdleError?.(error));
+  // One that breaks between two statements says so here, and the next statement then fails. From its first moment on: that it is there and that it
+  // is ended may come in one go, before anybody could listen.
+  pool.on("connect", (client) => client.on("error", () => undefined));
   const use = { pool, full: 0 };
   const limits = options.pooler === true ? serverLimits(options.statementTimeoutMs) : null;
   const db = new Kysely<Tables>({
@@ -112,9 +115,6 @@ function lossMarkingPool(pool: pg.Pool, limits: ReturnType<typeof serverLimits> 
     end: () => pool.end(),
     connect: async () => {
       const client = await pool.connect().catch(markLoss);
-      // A connection that breaks between two statements says so here; the next statement then fails.
-      const onError = (): void => undefined;
-      client.on("error", onError);
       let lost = false;
       const run = (text: string, parameters: readonly unknown[]): Promise<unknown> =>
         client.query(text, parameters.map(arrayText)).catch((error: unknown) => {
@@ -132,11 +132,8 @@ function lossMarkingPool(pool: pg.Pool, limits: ReturnType<typeof serverLimits> 
       }
       return {
         query,
-        release: () => {
-          client.off("error", onError);
-          // One that gave no answer may still give it, to whoever asks next.
-          client.release(lost);
-        },
+        // One that gave no answer may still give it, to whoever asks next.
+        release: () => client.release(lost),
       };
     },
   };
