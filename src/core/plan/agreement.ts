@@ -68,7 +68,7 @@ export function seeWish(former: Wishes | null, wish: Wish, nowMs: number): Wishe
   const last = former.spans.at(-1) ?? span;
   if (last.generation === generation) return { ...former, spans: lately(former.spans, nowMs - memoryMs) };
   // Whoever waited for his last wish to be carried out changes his mind about nothing that is under way.
-  if (wish.observedGeneration >= last.generation) return { spans: [last, span], changedAtMs: nowMs };
+  if (wish.observedGeneration >= last.generation && nowMs - former.changedAtMs >= freshMs) return { spans: [last, span], changedAtMs: nowMs };
   const joined = nowMs - last.fromMs < spanMs && former.spans.length > 1;
   const spans = joined
     ? [...former.spans.slice(0, -1), { ...last, generation, least: Math.min(last.least, span.least), most: Math.max(last.most, span.most) }]
