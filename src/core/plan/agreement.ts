@@ -18,6 +18,8 @@ export interface Wishes {
   readonly spans: readonly Span[];
   /** When the present wish was first seen. */
   readonly changedAtMs: number;
+  /** It came soon after another one that was carried out: in a storm, sizes meet by chance, so nothing of it is free. */
+  readonly soon: boolean;
 }
 
 /** What may be done now. */
@@ -64,16 +66,17 @@ export function seeWish(former: Wishes | null, wish: Wish, nowMs: number): Wishe
   const { generation, desiredCapacity } = wish;
   const span: Span = { fromMs: nowMs, generation, least: desiredCapacity, most: desiredCapacity };
   // Nobody knows of a wish before it: none is taken back by this one.
-  if (former === null) return { spans: [span], changedAtMs: nowMs - longestCalmMs };
+  if (former === null) return { spans: [span], changedAtMs: nowMs - longestCalmMs, soon: false };
   const last = former.spans.at(-1) ?? span;
   if (last.generation === generation) return { ...former, spans: lately(former.spans, nowMs - memoryMs) };
   // Whoever waited for his last wish to be carried out changes his mind about nothing that is under way.
-  if (wish.observedGeneration >= last.generation && nowMs - former.changedAtMs >= freshMs) return { spans: [last, span], changedAtMs: nowMs };
+  if (wish.observedGeneration >= last.generation && nowMs - former.changedAtMs >= freshMs)
+    return { spans: [last, span], changedAtMs: nowMs, soon: nowMs - former.changedAtMs < calmMs };
   const joined = nowMs - last.fromMs < spanMs && former.spans.length > 1;
   const spans = joined
     ? [...former.spans.slice(0, -1), { ...last, generation, least: Math.min(last.least, span.least), most: Math.max(last.most, span.most) }]
     : [...former.spans, span];
-  return { spans: lately(spans, nowMs - memoryMs), changedAtMs: nowMs };
+  return { spans: lately(spans, nowMs - memoryMs), changedAtMs: nowMs, soon: former.soon && nowMs - former.changedAtMs < calmMs };
 }
 
 /** Those that lasted until after that time: each one ended when the next began. */
@@ -91,12 +94,12 @@ function calmAfter([, ...storm]: readonly Span[]): number {
 }
 
 /** @param desiredCapacity the present wish, which was seen last */
-export function agreementOf({ spans, changedAtMs }: Wishes, desiredCapacity: number, nowMs: number): Agreement {
+export function agreementOf({ spans, changedAtMs, soon }: Wishes, desiredCapacity: number, nowMs: number): Agreement {
   const changes = (spans.at(-1)?.generation ?? 0) - (lately(spans, nowMs - stormMs)[0]?.generation ?? 0);
   const fast = changes >= storm;
   const calmInMs = changedAtMs + (fast ? calmAfter(spans) : freshMs) - nowMs;
   if (calmInMs <= 0) return { least: desiredCapacity, most: desiredCapacity, storm: false, againInMs: null };
-  const atOnce = fast ? 0 : small;
+  const atOnce = fast || soon ? 0 : small;
   const least = Math.min(desiredCapacity, Math.min(...spans.map((span) => span.least)) + atOnce);
   const most = Math.max(desiredCapacity, Math.max(...spans.map((span) => span.most)) - atOnce);
   const done = least === desiredCapacity && most === desiredCapacity;
