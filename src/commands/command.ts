@@ -90,8 +90,8 @@ export async function mutate<Value extends Ids>(
       if (error instanceof Refused) return refused(error.refusal);
       // Near a limit they go one by one.
       if (error instanceof NeedsExclusiveProject && projectLock === "shared") return attempt("exclusive", tries);
-      // Somebody else took a name in the meantime: seen from the start, this time, it is a conflict like any other.
-      if (violatedUnique(error) !== null && tries > 1) return attempt(projectLock, tries - 1);
+      // Somebody else took a name in the meantime, or a place: seen from the start, this time, it is a conflict like any other.
+      if ((error instanceof Outrun || violatedUnique(error) !== null) && tries > 1) return attempt(projectLock, tries - 1);
       throw error;
     }
   };
@@ -119,6 +119,11 @@ class Refused extends Error {
 /** Thrown where a request comes too near a quota to be counted beside others: the mutation starts again with the project to itself. */
 export class NeedsExclusiveProject extends Error {
   override readonly name = "NeedsExclusiveProject";
+}
+
+/** Thrown where something is not any more as it was found, and the mutation's locks do not hold it: it starts again. */
+export class Outrun extends Error {
+  override readonly name = "Outrun";
 }
 
 const keyReused: Refusal = {

@@ -6,9 +6,10 @@ import { brandId, type NodeId } from "../core/ids.ts";
 import type { Json } from "../core/json.ts";
 import { hostLane, laneOf } from "../core/lane.ts";
 import { nameIssues, nodeName, randomText } from "../core/name.ts";
+import { standingIn } from "../core/plan/aggregates.ts";
 import { supersedeNodeActions } from "../store/action-write.ts";
 import type { ClusterRow } from "../store/cluster.ts";
-import { takeIndexes } from "../store/cluster-plan.ts";
+import { selectVictims, takeIndexes } from "../store/cluster-plan.ts";
 import { lockCluster, saveWanted } from "../store/cluster-write.ts";
 import { findNameHolder, getNodesByIds } from "../store/node.ts";
 import { saveMarks } from "../store/node-mark.ts";
@@ -17,14 +18,14 @@ import type { SealedProfile } from "../store/profile.ts";
 import { wantNodesDeleted } from "../store/task.ts";
 import { abandonNodes } from "../store/tombstone.ts";
 import { liveHosts } from "../store/worker.ts";
-import { type CommandContext, mutate, type NodeAction, reviveNodeAction, type Work } from "./command.ts";
+import { type CommandContext, mutate, type NodeAction, Outrun, reviveNodeAction, type Work } from "./command.ts";
 import type { CreateClusterNodeInput, DeleteClusterNodeInput, ObjectBy, Optional, UpdateClusterNodeInput } from "./input.ts";
 import { deletingCluster, findNamedNode, lockNamedCluster, notNull, shownId } from "./lookup.ts";
 import { acceptNodeAction, deletingNode, endNodeAction, lockNamedNode } from "./node-action.ts";
 import { lockNamedProfile } from "./profile.ts";
 import { refuseMaking } from "./profile-type.ts";
 import { checkQuota, lockForQuota } from "./quota.ts";
-import { tellResized } from "./size-wish.ts";
+import { countsOf, tellResized } from "./size-wish.ts";
 
 /** Roles are short words of the user's own. */
 const roleLength = 128;
@@ -59,11 +60,13 @@ export async function createClusterNode(context: CommandContext, input: CreateCl
     if (tooMany !== null) return tooMany;
     const placed = await place(work, context, profile.value);
     if (!placed.ok) return placed;
-    const index = home === null ? null : await takeIndexes(tx.db, home.id, 1);
+    const now = await tx.now();
+    const room = home === null ? null : await makeRoom(work, now, home);
+    if (room !== null && !room.ok) return room;
+    const index = home === null ? null : await takeIndex(work, home, room?.value ?? 0);
     const name = input.name ?? newName(context, home, index);
     const holder = home === null ? null : await findNameHolder(tx.db, home.id, name);
     if (holder !== null) return nameTaken(name, holder);
-    const now = await tx.now();
     const subject = { id: placed.value.id, projectId: project.value.id, clusterId: home?.id ?? null, clusterName: home?.name ?? null, name };
     const inputs: Record<string, Json> = { profile: shownId("profile", profile.value.id) };
     if (input.role != null) inputs["role"] = input.role;
@@ -87,6 +90,33 @@ export async function createClusterNode(context: CommandContext, input: CreateCl
     if (home === null) work.onCommit(() => context.store.wake.work());
     return { ok: true, value: { nodeId: node.id, actionId } };
   });
+}
+
+/**
+ * As many may stand as maxSize allows though fewer are wanted: who is one too many has not been taken away yet. One of them goes at once then, or the provider
+ * would have more than that. Returns how many go.
+ */
+async function makeRoom({ tx }: Work, now: Date, cluster: ClusterRow): Promise<Result<number>> {
+  const { id, maxSize } = cluster;
+  if (maxSize === null || standingIn(await countsOf(tx, cluster)) < maxSize) return { ok: true, value: 0 };
+  const victims = await selectVictims(tx.db, id, 1, true);
+  if (victims.length === 0)
+    return invalidInput([{ path: ["cluster"], message: `has ${maxSize} members, all of them protected: maxSize allows no more` }]);
+  const leaving = (await lockNodes(tx.db, victims)).filter((node) => node.status !== "DELETING");
+  await wantNodesDeleted(tx, now, leaving);
+  return { ok: true, value: leaving.length };
+}
+
+/**
+ * The index of a new member. From here on, a plan that makes members waits for our COMMIT, and is void where we have filled the cluster; or it has made them
+ * before, and they are seen here. So whatever else is locked has been.
+ * @throws Outrun where they are too many for one more
+ */
+async function takeIndex({ tx }: Work, cluster: ClusterRow, leaving: number): Promise<number> {
+  const index = await takeIndexes(tx.db, cluster.id, 1);
+  const { id, maxSize } = cluster;
+  if (maxSize !== null && standingIn(await countsOf(tx, cluster)) - leaving >= maxSize) throw new Outrun(`the cluster ${id} was filled meanwhile`);
+  return index;
 }
 
 /** The profile of a new node: the one named (of the cluster's type), else the cluster's. */

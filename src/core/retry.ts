@@ -43,7 +43,8 @@ export function afterFailure(
   fraction: number,
 ): { readonly next: "retry"; readonly afterMs: number } | { readonly next: "giveUp" } | { readonly next: "inspect" } {
   const rule: RetryRule = retryRules[kind];
-  if (errorClass === "unknown" && kind !== "INSPECT" && kind !== "DELETE") return { next: "inspect" };
+  // Whoever only looks has nothing to read back: he looks again.
+  if (errorClass === "unknown" && kind !== "INSPECT" && kind !== "CHECK" && kind !== "DELETE") return { next: "inspect" };
   if (errorClass === "permanent" && Number.isFinite(rule.attempts)) return { next: "giveUp" };
   // Quota is not an attempt's fault: it waits long, and is given up on like the rest.
   if (attempt >= rule.attempts) return { next: "giveUp" };

@@ -7,7 +7,15 @@ import type { ActionId, ClusterId, NodeId } from "../core/ids.ts";
 import { laneOf } from "../core/lane.ts";
 import type { ClusterPlan } from "../core/plan/cluster-plan.ts";
 import { type OpenAction, stepActions } from "../store/action-write.ts";
-import { deleteClusterRows, type PlannedCluster, readWantedSize, saveObserved, selectVictims, takeIndexes } from "../store/cluster-plan.ts";
+import {
+  deleteClusterRows,
+  type FoundCluster,
+  type PlannedCluster,
+  readWantedSize,
+  saveObserved,
+  selectVictims,
+  takeIndexes,
+} from "../store/cluster-plan.ts";
 import type { Database } from "../store/database.ts";
 import type { DueCluster } from "../store/due.ts";
 import type { JobCursor } from "../store/job.ts";
@@ -163,7 +171,7 @@ async function applyWindow(
     if (plan.forget) {
       tx.events.push({ type: "cluster.deleted", ...about(cluster), data: {} });
       await deleteClusterRows(tx, cluster);
-    } else await saveObserved(tx.db, now, cluster.id, cluster.status, plan);
+    } else await saveObserved(tx.db, now, [foundBy(cluster, plan)]);
     if (replaced + gone + switched > 0) return "more";
     const short = window.newIds.length < Math.min(plan.create, windowRows) || window.removeCount < Math.min(plan.remove, windowRows);
     if (short) return "waits";
@@ -241,6 +249,12 @@ export function idle(cluster: PlannedCluster, plan: ClusterPlan<ActionId>): bool
     plan.statusReason === cluster.statusReason &&
     plan.observedGeneration === cluster.observedGeneration
   );
+}
+
+/** What a plan found of its cluster, as it is to be written. */
+export function foundBy({ id, status: former, nextIndex }: PlannedCluster, plan: ClusterPlan<ActionId>): FoundCluster {
+  const { create, serves } = plan;
+  return { id, former, state: plan, highestNextIndex: Number.isFinite(serves.room) ? nextIndex + create + serves.room : null };
 }
 
 function about(cluster: PlannedCluster): { projectId: PlannedCluster["projectId"]; clusterId: ClusterId; clusterName: string } {

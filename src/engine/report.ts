@@ -285,7 +285,7 @@ function decideFailure(node: NodeState, task: BegunTask, error: DriverError, mem
     };
   }
   // What is on its way is given its time: before that, absent would prove nothing.
-  if (next.next === "inspect") return decideUnreachable(node, task, reason, later(now, task.kind === "CHECK" ? 0 : ground.settleMs));
+  if (next.next === "inspect") return decideUnreachable(node, task, reason, later(now, ground.settleMs));
   if (task.kind === "CHECK") return decideUnreachable(node, task, reason, later(now, retryRules.INSPECT.baseMs));
   const to = failedEvent(task.kind);
   const status = to === null ? null : nodeTransition(node.status, to);

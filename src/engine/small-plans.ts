@@ -7,7 +7,7 @@ import type { ActionId, ClusterId, ProfileId } from "../core/ids.ts";
 import { type ClusterPlan, planCluster, windowSize } from "../core/plan/cluster-plan.ts";
 import { noneOutdated } from "../core/plan/roll-out.ts";
 import { listOpenActionsOf, type OpenAction, progressOf, stepActions } from "../store/action-write.ts";
-import { type PlannedCluster, readPlannedClusters, readWantedSizes, saveObservedOf, takeIndexesOf } from "../store/cluster-plan.ts";
+import { type PlannedCluster, readPlannedClusters, readWantedSizes, saveObserved, takeIndexesOf } from "../store/cluster-plan.ts";
 import { type Counts, noCounts, readCounts } from "../store/count.ts";
 import type { DueCluster, Settled } from "../store/due.ts";
 import { checkLanes } from "../store/lane.ts";
@@ -15,7 +15,7 @@ import { type Beginnings, insertPlannedNodes, type PlannedNode } from "../store/
 import { holdProfiles } from "../store/profile.ts";
 import { redoBegunTasks } from "../store/task.ts";
 import { readClock, type Tx, transaction } from "../store/transaction.ts";
-import { type ApplyDeps, createTask, idle, tellChanges } from "./apply-plan.ts";
+import { type ApplyDeps, createTask, foundBy, idle, tellChanges } from "./apply-plan.ts";
 import type { ClusterMemory } from "./cluster-memory.ts";
 import { isJob } from "./jobs.ts";
 import { newIds, newMembers } from "./new-members.ts";
@@ -164,10 +164,10 @@ async function apply(deps: SmallPlansDeps, plans: readonly Small[]): Promise<Rea
         good.flatMap(({ plan }) => plan.actions),
       );
       for (const { cluster, plan } of good) tellChanges(tx, cluster, plan);
-      await saveObservedOf(
+      await saveObserved(
         tx.db,
         now,
-        good.map(({ cluster, plan }) => ({ id: cluster.id, former: cluster.status, state: plan })),
+        good.map(({ cluster, plan }) => foundBy(cluster, plan)),
       );
       return new Set(good.map(({ cluster }) => cluster.id));
     });

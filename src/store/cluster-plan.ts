@@ -21,6 +21,8 @@ export interface PlannedCluster {
   readonly deleting: boolean;
   readonly abandon: boolean;
   readonly nodeNameFormat: string;
+  /** Of the next member. Whoever names one takes it. */
+  readonly nextIndex: number;
   readonly status: ClusterStatus;
   readonly statusReason: string | null;
   readonly observedGeneration: number;
@@ -41,6 +43,7 @@ interface Row {
   deleting: boolean;
   abandon: boolean;
   node_name_format: string;
+  next_index: number;
   status: number;
   status_reason: string | null;
   observed_generation: number;
@@ -58,7 +61,7 @@ export async function readPlannedClusters(db: Database, ids: readonly ClusterId[
   const { rows } = await sql<Row>`
     /* plan.cluster */
     select c.id, c.project_id, c.name, c.profile_id, c.profile_changed_at, c.desired_capacity, c.min_size, c.max_size, c.generation, c.deleting, c.abandon, c.node_name_format,
-           s.status, s.status_reason, s.observed_generation, s.conditions, s.brake
+           s.next_index, s.status, s.status_reason, s.observed_generation, s.conditions, s.brake
       from muster.cluster c
       -- The limit changes nothing but the plan: each state is looked up, the table is never read whole.
      cross join lateral (select * from muster.cluster_state where cluster_id = c.id limit 1) s
@@ -80,6 +83,7 @@ function toPlanned(row: Row): PlannedCluster {
     deleting: row.deleting,
     abandon: row.abandon,
     nodeNameFormat: row.node_name_format,
+    nextIndex: row.next_index,
     status: clusterStatusCodec.name(row.status),
     statusReason: row.status_reason,
     observedGeneration: row.observed_generation,
@@ -138,22 +142,26 @@ export interface ObservedState {
   readonly brake: Brake;
 }
 
-/** The cluster's status is not what the plan began from (a deletion was accepted meanwhile): the plan is void, with all its window. */
+/** The cluster is not what the plan began from (its deletion was accepted meanwhile, or it was filled): the plan is void, with all its window. */
 export class StalePlan extends Error {
   override readonly name = "StalePlan";
 }
 
-/** Writes what the planner found. @throws StalePlan */
-export async function saveObserved(db: Database, now: Date, id: ClusterId, former: ClusterStatus, state: ObservedState): Promise<void> {
-  await saveObservedOf(db, now, [{ id, former, state }]);
+/** What the planner found of a cluster. */
+export interface FoundCluster {
+  readonly id: ClusterId;
+  /** As it began from. */
+  readonly former: ClusterStatus;
+  readonly state: ObservedState;
+  /** With a higher index to be taken next, others have named so many members that there is no room for the plan's; null: there always is. */
+  readonly highestNextIndex: number | null;
 }
 
-/** Writes what the planner found of many clusters. @throws StalePlan where one of them has another status than it began from */
-export async function saveObservedOf(
-  db: Database,
-  now: Date,
-  found: readonly { readonly id: ClusterId; readonly former: ClusterStatus; readonly state: ObservedState }[],
-): Promise<void> {
+/**
+ * Writes what the planner found of clusters: until the COMMIT whoever names a member waits for its index, and then counts what is there.
+ * @throws StalePlan where one of them is not as it began from
+ */
+export async function saveObserved(db: Database, now: Date, found: readonly FoundCluster[]): Promise<void> {
   const ids = found.map(({ id }) => id);
   const states = found.map(({ state }) => state);
   const { numAffectedRows } = await sql`
@@ -163,9 +171,12 @@ export async function saveObservedOf(
       from unnest(
         ${ids}::uuid[], ${found.map(({ former }) => clusterStatusCodec.code(former))}::smallint[], ${states.map((each) => clusterStatusCodec.code(each.status))}::smallint[],
         ${states.map((each) => each.statusReason)}::text[], ${states.map((each) => each.observedGeneration)}::int[],
-        ${states.map((each) => JSON.stringify(each.conditions))}::jsonb[], ${states.map((each) => JSON.stringify(each.brake))}::jsonb[]
-      ) as d(id, former, status, reason, generation, conditions, brake)
-     where s.cluster_id = d.id and s.status = d.former and s.cluster_id = any(${ids}::uuid[])`.execute(db);
+        ${states.map((each) => JSON.stringify(each.conditions))}::jsonb[], ${states.map((each) => JSON.stringify(each.brake))}::jsonb[],
+        ${found.map(({ highestNextIndex }) => highestNextIndex)}::int[]
+      ) as d(id, former, status, reason, generation, conditions, brake, highest)
+     where s.cluster_id = d.id and s.status = d.former and s.next_index <= coalesce(d.highest, s.next_index) and s.cluster_id = any(${ids}::uuid[])`.execute(
+    db,
+  );
   if (numAffectedRows !== BigInt(found.length)) throw new StalePlan(`of ${found.length} clusters, ${numAffectedRows} are as the plan began from`);
 }
 

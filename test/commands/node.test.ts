@@ -3,12 +3,13 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { cancelAction } from "../../src/commands/action.ts";
 import { deleteCluster } from "../../src/commands/cluster.ts";
 import { checkCluster, recoverCluster } from "../../src/commands/cluster-job.ts";
-import { resizeCluster } from "../../src/commands/cluster-size.ts";
+import { resizeCluster, scaleInCluster } from "../../src/commands/cluster-size.ts";
 import type { CommandContext } from "../../src/commands/command.ts";
 import { createClusterNode, deleteClusterNode, updateClusterNode } from "../../src/commands/node.ts";
 import { checkClusterNode, recoverClusterNode } from "../../src/commands/node-job.ts";
 import { createProfile } from "../../src/commands/profile.ts";
 import { type ActionId, encodeId, type NodeId, type ProfileId } from "../../src/core/ids.ts";
+import { nodeStatusCodec } from "../../src/core/node.ts";
 import { getNodesByIds, type NodeRow } from "../../src/store/node.ts";
 import { quotaUseOf } from "../../src/store/project.ts";
 import { startWorld, type World } from "../support/world.ts";
@@ -82,6 +83,36 @@ describe("createClusterNode", () => {
       object: { type: "node" },
     });
   });
+});
+
+test("as many stand as maxSize allows, and fewer are wanted → one of them goes at once; all are protected → refused, nothing written", async () => {
+  const own = await startWorld();
+  const asked = own.context("MEMBER");
+  const worker = own.startWorker();
+  const made = await aCluster(asked, await aProfile(asked, "web"), { name: "full", desiredCapacity: 3, maxSize: 3 });
+  await own.until("it stands", async () => (await actionNow(asked, made.actionId)).finishedAt !== null);
+  // From here on nobody plans.
+  await worker.stop();
+  const cluster = { name: "full" };
+  valueOf(await scaleInCluster(asked, { cluster, count: 2 }));
+  const { nodeId } = valueOf(await createClusterNode(asked, { cluster }));
+  const standing = async (): Promise<unknown[]> =>
+    (
+      await own.store.db
+        .selectFrom("muster.node")
+        .select(["index"])
+        .where("status", "<>", nodeStatusCodec.code("DELETING"))
+        .orderBy("index")
+        .execute()
+    ).map((node) => node.index);
+  expect(await standing()).toEqual([1, 2, 4]);
+  for (const node of [{ index: { cluster, index: 1 } }, { index: { cluster, index: 2 } }, byId(nodeId)])
+    valueOf(await updateClusterNode(asked, { node, protected: true }));
+  await expectUnchanged(asked, async () => {
+    expect(issuesOf(await createClusterNode(asked, { cluster }))).toEqual(["cluster: has 3 members, all of them protected: maxSize allows no more"]);
+  });
+  expect(await standing()).toEqual([1, 2, 4]);
+  await own.stop();
 });
 
 test("nodes without a cluster → count against the quota from when they are asked for until they are gone", async () => {

@@ -141,10 +141,16 @@ describe("beside a rotation", () => {
     const held = new Promise<void>((resolve) => {
       release = resolve;
     });
+    let sealed = (): void => undefined;
+    const hasSealed = new Promise<void>((resolve) => {
+      sealed = resolve;
+    });
     const holding = db.transaction().execute(async (tx) => {
       await sql`select secret_check from muster.installation for share`.execute(tx);
+      sealed();
       await held;
     });
+    await hasSealed;
     let turned = false;
     const turning = turnTo(2).then((done) => {
       turned = true;
@@ -152,9 +158,10 @@ describe("beside a rotation", () => {
     });
     try {
       await world.until("it waits for the create", async () => {
-        const { rows } = await sql`select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%installation.lock_key%'`.execute(
-          db,
-        );
+        const { rows } =
+          await sql`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%installation.lock_key%'`.execute(
+            db,
+          );
         return rows.length > 0;
       });
       expect(turned).toBe(false);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { taskKinds } from "../../src/core/node.ts";
+import { type TaskKind, taskKinds } from "../../src/core/node.ts";
 import { afterFailure, backoffMs, errorClasses, type RetryRule, retryRules } from "../../src/core/retry.ts";
 
 const anyFraction = fc.double({ min: 0, max: 0.999_999, noNaN: true });
@@ -37,9 +37,9 @@ describe("retries", () => {
     );
   });
 
-  test("nobody knows whether it took effect → looked at first, but for deletions, which may be said twice", () => {
-    for (const kind of taskKinds)
-      expect(afterFailure(kind, "unknown", 1, 0).next).toBe(kind === "DELETE" || kind === "INSPECT" ? "retry" : "inspect");
+  test("nobody knows whether it took effect → looked at first, but for deletions, which may be said twice, and for looks", () => {
+    const repeated: readonly TaskKind[] = ["DELETE", "INSPECT", "CHECK"];
+    for (const kind of taskKinds) expect(afterFailure(kind, "unknown", 1, 0).next).toBe(repeated.includes(kind) ? "retry" : "inspect");
   });
 
   test("no room (quota) → waits longer than a passing fault", () => {

@@ -227,6 +227,12 @@ describe("a task's report", () => {
     });
   });
 
+  test("the answer to a check is lost → it is asked again, and the member is what it was", () => {
+    const decision = decideTask(plainNode, { kind: "CHECK", attempt: 1, params: null }, failed("unknown"), blank, plainGround);
+    expect(decision).toMatchObject({ task: { kind: "CHECK", attempt: 1 }, action: null });
+    expect(decision.patch?.status).toBeUndefined();
+  });
+
   test("a check that cannot be carried out → UNKNOWN, asked again; of one in ERROR nothing changes", () => {
     const task = { kind: "CHECK" as const, attempt: 3, params: null };
     expect(decideTask(plainNode, task, failed("transient"), blank, plainGround)).toMatchObject({

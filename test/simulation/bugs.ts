@@ -134,6 +134,12 @@ export const bugs: readonly Bug[] = [
     ["engine/apply-plan.ts", "if (size === null || size < plan.serves.least || size > plan.serves.most) return", "if (size === -1) return"],
     ["engine/small-plans.ts", "if (size === undefined || size < plan.serves.least || size > plan.serves.most) return", "if (size === -1) return"],
   ),
+  bug(
+    "no-room-made",
+    "a named member comes on top of as many as maxSize allows",
+    ["commands/node.ts", "standingIn(await countsOf(tx, cluster)) < maxSize", "standingIn(await countsOf(tx, cluster)) < 1_000"],
+    ["commands/node.ts", "standingIn(await countsOf(tx, cluster)) - leaving >= maxSize", "standingIn(await countsOf(tx, cluster)) >= 1_000"],
+  ),
   bug("stale-status", "a plan is saved although a deletion was accepted meanwhile", [
     "store/cluster-plan.ts",
     "if (numAffectedRows !== BigInt(found.length)) throw",

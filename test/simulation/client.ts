@@ -132,7 +132,7 @@ export async function drawWish(stage: Stage, dice: Dice, fleet: Fleet): Promise<
   const count = dice.between(1, 3);
   const size = dice.below(7);
   const flag = dice.chance(0.5);
-  const draw = dice.below(27);
+  const draw = dice.below(28);
   if (draw < 5)
     return {
       what: `resize exactly ${size}`,
@@ -161,5 +161,6 @@ export async function drawWish(stage: Stage, dice: Dice, fleet: Fleet): Promise<
     const profile = { id: dice.pick(fleet.profiles) };
     return { what: "change the profile", wish: (c, idempotencyKey) => updateCluster(c, { cluster, profile, idempotencyKey }) };
   }
+  if (draw < 26) return { what: "create another node", wish: (c, idempotencyKey) => createClusterNode(c, { cluster, idempotencyKey }) };
   return { what: "delete", wish: (c, idempotencyKey) => deleteCluster(c, { cluster, abandon: fleet.type === "blind", idempotencyKey }) };
 }

@@ -43,6 +43,7 @@ export async function breaches(witnesses: Witnesses): Promise<string[]> {
     ...(await useDifferences(server.db)),
     ...transitionBreaches(lines),
     ...sizeBreaches(lines),
+    ...boundBreaches(lines),
     ...takenBackBreaches(lines),
     ...(await wishBreaches(server, clients)),
     ...subscribers.flatMap((subscriber, i) => streamBreaches(`subscriber ${i + 1}`, lines, subscriber.seen)),
@@ -73,6 +74,23 @@ function sizeBreaches(lines: readonly Line[]): string[] {
     const before = wanted.get(id);
     wanted.set(id, line.data["to"]);
     return before === line.data["from"] ? [] : [`cluster ${id} was resized from ${String(line.data["from"])}, but ${String(before)} was wanted`];
+  });
+}
+
+/** There are never more members than maxSize allows, those not counted that are on their way out. */
+function boundBreaches(lines: readonly Line[]): string[] {
+  const bounds = new Map<string, number>();
+  const standing = new Map<string, Set<string>>();
+  return lines.flatMap((line) => {
+    const [id, node, type] = [line.cluster_id ?? "", line.node_id ?? "", named(line)];
+    const members = standing.get(id) ?? new Set();
+    standing.set(id, members);
+    if (type === "cluster.created") bounds.set(id, Number(line.data["maxSize"]));
+    if (type === "node.deleted" || (type === "node.status.changed" && line.data["to"] === "DELETING")) members.delete(node);
+    if (type !== "node.created") return [];
+    members.add(node);
+    const most = bounds.get(id) ?? Number.POSITIVE_INFINITY;
+    return members.size > most ? [`cluster ${id} has ${members.size} members, no more than ${most} are allowed`] : [];
   });
 }
 

@@ -59,8 +59,8 @@ export interface ClusterPlan<Id> {
   readonly create: number;
   /** Members to want gone now; whom is the store's selection. */
   readonly remove: number;
-  /** Any size between these may be wanted instead, and this is still to be done. */
-  readonly serves: { readonly least: number; readonly most: number };
+  /** Any size between these may be wanted instead, and this is still to be done, unless more than `room` members were named meanwhile: maxSize allows no more. */
+  readonly serves: { readonly least: number; readonly most: number; readonly room: number };
   /** Members to treat now. */
   readonly heal: number;
   readonly healCertainOnly: boolean;
@@ -139,6 +139,7 @@ export function planCluster<Id>(wanted: Wanted, observed: Observed<Id>, nowMs: n
       least: create > 0 ? standing + create : 0,
       // What is being deleted wants no size.
       most: remove > 0 && !wanted.deleting ? standing - remove : Number.POSITIVE_INFINITY,
+      room: create > 0 && wanted.maxSize !== null ? wanted.maxSize - standing - create : Number.POSITIVE_INFINITY,
     },
     heal: braked.treat,
     healCertainOnly: braked.certainOnly,
@@ -163,13 +164,19 @@ export function planCluster<Id>(wanted: Wanted, observed: Observed<Id>, nowMs: n
   };
 }
 
-/** How many members too few or too many there are by all wishes of late. Who is one too many and was never begun goes at once: that costs nothing. */
+/**
+ * How many members too few or too many there are by all wishes of late. The bounds wait for nobody to make up his mind. Who is one too many and was never
+ * begun goes at once: that costs nothing.
+ */
 function stepsNow<Id>(wanted: Wanted, { agreed, counts }: Observed<Id>, standing: number): { readonly toMake: number; readonly toTakeAway: number } {
   if (wanted.deleting) return { toMake: 0, toTakeAway: standing };
-  const excess = Math.max(0, standing - wanted.desiredCapacity);
+  const { desiredCapacity, minSize, maxSize } = wanted;
+  const least = Math.max(agreed.least, minSize);
+  const most = Math.min(agreed.most, maxSize ?? Number.POSITIVE_INFINITY);
+  const excess = Math.max(0, standing - desiredCapacity);
   return {
-    toMake: Math.max(0, Math.min(wanted.desiredCapacity, agreed.least) - standing),
-    toTakeAway: Math.min(excess, Math.max(counts.planned, standing - agreed.most)),
+    toMake: Math.max(0, Math.min(desiredCapacity, least) - standing),
+    toTakeAway: Math.min(excess, Math.max(counts.planned, standing - most)),
   };
 }
 

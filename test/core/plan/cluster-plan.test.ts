@@ -24,6 +24,11 @@ const wishes = fc.oneof(
         model.wish(model.wanted.desiredCapacity + by, true),
   ),
 );
+const bounds = fc.tuple(fc.nat(20), fc.option(fc.nat(20))).map(
+  ([minSize, more]): Step =>
+    (model) =>
+      model.bound(minSize, more === null ? null : minSize + more),
+);
 const jobs = fc.constantFrom<Step>(
   (model) => model.job("CLUSTER_CHECK"),
   (model) => model.job("CLUSTER_RECOVER"),
@@ -45,7 +50,16 @@ const hosts = fc.boolean().map(
       model.placeable = there;
     },
 );
-const anyStep = fc.oneof(step(12, outcome), step(8, pass), step(3, wishes), step(1, jobs), step(2, profiles), step(2, time), step(1, hosts));
+const anyStep = fc.oneof(
+  step(12, outcome),
+  step(8, pass),
+  step(3, wishes),
+  step(1, bounds),
+  step(1, jobs),
+  step(2, profiles),
+  step(2, time),
+  step(1, hosts),
+);
 const anyHistory = fc.array(anyStep, { maxLength: 120 });
 const anyCluster = fc.record({ window: fc.integer({ min: 1, max: 20 }), desired: fc.nat(30), minSize: fc.nat(5) });
 
@@ -164,6 +178,24 @@ describe("the plan of a cluster", () => {
     for (const size of [290, 280, 270, 10]) model.wish(size, false);
     expect(model.pass()).toMatchObject({ create: 0, remove: 290 });
     expect(model.count("ACTIVE")).toBe(10);
+  });
+
+  test("other bounds in a storm → whoever is above maxSize goes at once, and up to minSize is made at once; only what is between waits", () => {
+    const model = new ClusterModel({ window: 1_000, desired: 100, minSize: 0 });
+    model.settle(20);
+    model.nowMs += 60_000;
+    for (const size of [99, 100, 99, 60]) {
+      model.wish(size, false);
+      model.settleNow();
+      model.nowMs += 20;
+    }
+    expect(model.members).toHaveLength(100);
+    expect(model.pass()).toMatchObject({ create: 0, remove: 0 });
+    model.bound(0, 70);
+    expect(model.pass()).toMatchObject({ create: 0, remove: 30 });
+    model.nowMs += 20;
+    model.bound(90, 120);
+    expect(model.pass()).toMatchObject({ create: 20, remove: 0 });
   });
 
   test("+5 twice → ten more, both succeeded", () => {
