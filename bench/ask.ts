@@ -9,6 +9,7 @@ import {
   type EventStreamSubscription,
   FeedCursorDocument,
   ResizeClusterDocument,
+  UpdateClusterDocument,
 } from "../src/cli/graphql/generated/graphql.ts";
 import { refusalIn } from "../src/cli/refusal.ts";
 
@@ -39,6 +40,12 @@ export async function makeCluster(client: ApiClient, name: string, desiredCapaci
 export async function resize(client: ApiClient, clusterId: string, size: number): Promise<string> {
   const input = { cluster: { id: clusterId }, capacity: { exactly: size }, strict: true };
   return accepted((await client.request(ResizeClusterDocument, { input })).resizeCluster, "action").action.id;
+}
+
+/** Has every member brought over to another profile, by its name. */
+export async function rollOut(client: ApiClient, clusterId: string, profile: string): Promise<string> {
+  const input = { cluster: { id: clusterId }, profile: { name: profile } };
+  return accepted((await client.request(UpdateClusterDocument, { input })).updateCluster, "action").action.id;
 }
 
 /** Has the driver asked about every member. */

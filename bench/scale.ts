@@ -1,7 +1,7 @@
-/** One very large cluster: how long it takes to be there, what a small change of it costs, what it weighs at rest. */
+/** One very large cluster: how long it takes to be there, what a small change of it costs, what it weighs at rest, how long all of it takes to change. */
 import type { ApiClient } from "../src/cli/client.ts";
 import { ClusterDocument } from "../src/cli/graphql/generated/graphql.ts";
-import { listen, makeCluster, makeProfile, resize, unmake } from "./ask.ts";
+import { listen, makeCluster, makeProfile, resize, rollOut, unmake } from "./ask.ts";
 import { openBooks } from "./books.ts";
 import { startInstallation } from "./installation.ts";
 import { measureLatency } from "./latency.ts";
@@ -18,6 +18,8 @@ export async function benchScale(members: number): Promise<void> {
   const books = await openBooks(databaseUrl);
   try {
     await makeProfile(client, "big", "sim", {});
+    // What cannot be changed in a member that stands, as a new image could not: each is closed and made anew.
+    await makeProfile(client, "next", "sim", { zones: ["a"] });
     const ends = await listen(client, ["action.finished"]);
     const ended = async (actionId: string): Promise<void> => {
       const line = await ends.next(({ actionId: other }) => other === actionId);
@@ -51,6 +53,7 @@ export async function benchScale(members: number): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, restSeconds * 1_000));
     const idle = (100 * (cpuSecondsUnder(pid) - cpuBefore)) / restSeconds;
     const [memberBytes, ledgerBytes] = [(await books.memberBytes()) / members, (await books.ledgerBytes()) / members];
+    const rollOutMs = await timed(() => rollOut(client, clusterId, "next"));
     const unmakeMs = await timed(() => unmake(client, clusterId));
     printTable(
       [
@@ -65,9 +68,10 @@ export async function benchScale(members: number): Promise<void> {
         [`memory of Muster's ${memory.processes} processes, MiB`, whole(memory.muster)],
         ["database per member at rest (the ledger beside it), bytes", `${whole(memberBytes)} (${whole(ledgerBytes)})`],
         ["idle, CPU of all processes with PostgreSQL's, % of a core", idle.toFixed(1)],
+        ["all brought over to another profile, each made anew, s", (rollOutMs / 1_000).toFixed(1)],
         [`deleted again, ${whole(members)} → 0, s`, (unmakeMs / 1_000).toFixed(1)],
       ],
-      { members, growMs, more, less, rowsPerChange, latency: single, page, memory, memberBytes, ledgerBytes, idle, unmakeMs },
+      { members, growMs, more, less, rowsPerChange, latency: single, page, memory, memberBytes, ledgerBytes, idle, rollOutMs, unmakeMs },
     );
     ends.close();
   } finally {
