@@ -1,7 +1,7 @@
 /**
  * One window of a plan, applied in one transaction: new members with their tasks, members that are to go, remedies, a roll-out, the next members of a job,
- * ends of actions, what was observed. It holds no cluster row: the plan was made against a generation and a status, and is void when either
- * has changed.
+ * ends of actions, what was observed. It holds no cluster row: the plan is void where the size that is wanted by now is not served by it, or where status, names,
+ * profile or deletion have changed.
  */
 import type { ActionId, ClusterId, NodeId } from "../core/ids.ts";
 import { laneOf } from "../core/lane.ts";
@@ -18,12 +18,13 @@ import {
 } from "../store/cluster-plan.ts";
 import type { Database } from "../store/database.ts";
 import type { DueCluster } from "../store/due.ts";
+import { isAbsence } from "../store/failure.ts";
 import type { JobCursor } from "../store/job.ts";
 import { checkLanes } from "../store/lane.ts";
 import { insertPlannedNodes, lockNodes, type PlannedNode } from "../store/node-write.ts";
 import type { Patient } from "../store/notable.ts";
 import { holdProfiles } from "../store/profile.ts";
-import { type DueTask, redoBegunTasks, wantNodesDeleted } from "../store/task.ts";
+import { type DueTask, wantNodesDeleted } from "../store/task.ts";
 import { abandonNodes, listUnreachable } from "../store/tombstone.ts";
 import { type Store, type Tx, transaction } from "../store/transaction.ts";
 import type { Verb } from "./call.ts";
@@ -31,7 +32,7 @@ import { findPatients, heal } from "./heal.ts";
 import { type JobReach, reachMembers, spreadJob } from "./jobs.ts";
 import type { LaneBook } from "./lane-book.ts";
 import { type Host, newIds, newMembers } from "./new-members.ts";
-import { Beginning, hasPlaces, ownsAllLanes, type Places, taskOf } from "./places.ts";
+import { Beginning, endBeginnings, hasPlaces, ownsAllLanes, type Places, taskOf, type WindowOutcome } from "./places.ts";
 import { findOutdated, rollOut } from "./roll-out.ts";
 import type { KnownProfile, SpecCache } from "./specs.ts";
 
@@ -83,11 +84,15 @@ export async function applyPlan(
   const window = openWindow(deps, cluster, plan, carriers);
   const beginnings = [window.create, window.remove];
   let end: Applied["end"] = "void";
+  let outcome: WindowOutcome = "not";
   try {
     end = await applyWindow(deps, due, cluster, plan, carriers, jobs, window);
+    if (end !== "void") outcome = "committed";
+  } catch (error) {
+    if (isAbsence(error)) outcome = "unknown";
+    throw error;
   } finally {
-    const late = beginnings.flatMap((beginning) => beginning.end(end !== "void"));
-    if (late.length > 0) await redoBegunTasks(deps.store.db, [...new Set(late)]);
+    endBeginnings(deps.lanes, beginnings, outcome);
   }
   const lays = plan.heal > 0 || rollOutSteps(plan) > 0 || jobs.open.length > 0;
   return { end, queues: lays || beginnings.some((beginning) => beginning.queues) };
@@ -108,8 +113,10 @@ function openWindow({ store, lanes, places }: ApplyDeps, cluster: PlannedCluster
     new Beginning(profile === null || most === 0 ? null : places.take(cluster.profileId, profile, verb, most));
   const [toCreate, toRemove] = [Math.min(plan.create, windowRows), Math.min(plan.remove, windowRows)];
   const [create, remove] = [take("create", toCreate), take("delete", toRemove)];
-  // A call that is under way has the cluster planned again when it ends: until then there is no need to lay up work for ourselves.
-  const later = (beginning: Beginning): boolean => profile !== null && (beginning.places > 0 || lanes.inFlightOf(cluster.id) > 0);
+  // A call that is under way has the cluster planned again when it ends: until then there is no need to lay up work for ourselves. But where others wait, we
+  // must wait among them; and the few that are under way now and then say nothing of when there is room.
+  const later = (beginning: Beginning): boolean =>
+    profile !== null && (beginning.places > 0 || (!places.areWaitedFor(profile) && lanes.inFlightOf(cluster.id) >= profile.driver.batchSize));
   const ids = newIds(toCreate, store.runtime.entropy);
   let own = 0;
   const kept = later(create) ? ids.filter((id) => !lanes.held.has(laneOf(id)) || ++own <= create.places) : ids;
@@ -138,7 +145,7 @@ async function applyWindow(
     const reached = await reachAll(tx.db, cluster.id, jobs);
     await checkLanes(
       tx.db,
-      new Map([[due.lane, lanes.held.get(due.lane) ?? 0n], ...window.create.lanesOf(window.newIds), ...window.remove.lanesOf(victims)]),
+      new Map([[due.lane, lanes.held.get(due.lane) ?? 0n], ...window.create.choose(window.newIds), ...window.remove.choose(victims)]),
     );
     const size = await readWantedSize(tx.db, cluster);
     if (size === null || size < plan.serves.least || size > plan.serves.most) return "void";

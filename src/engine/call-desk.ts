@@ -48,7 +48,7 @@ export class CallDesk {
   private inOrder: readonly Waiting[] = [];
   private readonly rate: CallRate | null;
   private readonly flows = new Map<string, Flow>();
-  /** Under way. */
+  /** Under way, or kept for whoever is about to begin them. */
   private calls = 0;
   private creates = 0;
   /** Grows with each look at who waits and with each choice among them. */
@@ -97,13 +97,18 @@ export class CallDesk {
     );
   }
 
-  /** Chooses calls. What is chosen or paused is no longer in hand. @param share of the driver's rate that is ours */
-  choose(circuits: Circuits, nowMs: number, room: number, share: number): { readonly calls: readonly Call[]; readonly paused: readonly Paused[] } {
+  /** Chooses calls. What is chosen or paused is no longer in hand, and what is chosen is kept. @param share of the driver's rate that is ours */
+  choose(
+    circuits: Circuits,
+    nowMs: number,
+    room: number,
+    share: number,
+  ): { readonly calls: readonly Call[]; readonly paused: readonly Paused[]; readonly giveBack: () => void } {
     this.turn += 1;
     const allowed = this.rate?.allowed(nowMs, share) ?? Number.POSITIVE_INFINITY;
     const { calls, left, paused } = this.fillCalls(circuits, { nowMs, calls: Math.min(allowed, this.driver.maxCallsInFlight - this.calls), room });
     this.inOrder = left;
-    return { calls, paused };
+    return { calls, paused, giveBack: this.keep(calls.length, calls.filter((call) => call.verb === "create").length) };
   }
 
   /** When the rate lets another call through, where anybody waits for that, ms. Call it after `choose`. */
@@ -119,14 +124,15 @@ export class CallDesk {
     return Math.max(0, Math.floor(calls)) * this.driver.batchSize;
   }
 
-  /** Keeps so many calls from everybody else. Returns what gives them back. */
-  keep(verb: Verb, calls: number): () => void {
-    const creates = verb === "create" ? calls : 0;
+  /** Keeps so many calls from everybody else, also of the rate. Returns what gives them back. @param creates so many of them make nodes */
+  keep(calls: number, creates: number): () => void {
     this.calls += calls;
     this.creates += creates;
+    this.rate?.take(calls);
     return () => {
       this.calls -= calls;
       this.creates -= creates;
+      this.rate?.take(-calls);
     };
   }
 
@@ -134,7 +140,7 @@ export class CallDesk {
     return Math.ceil(this.driver.maxCallsInFlight * createShare);
   }
 
-  /** A call is under way. Returns what is to be done when it is over. */
+  /** A call is under way: what was kept for it is given back before. Returns what is to be done when it is over. */
   started(call: Call): () => void {
     const create = call.verb === "create" ? 1 : 0;
     this.calls += 1;

@@ -21,6 +21,8 @@ export interface Choice {
   readonly paused: readonly Paused[];
   /** When a driver's rate lets another call through, ms; null: nothing waits for that. */
   readonly nextCallMs: number | null;
+  /** The calls are kept from everybody else until this is called, exactly once: in the moment in which they start, or when they do not. */
+  giveBack(): void;
 }
 
 /** A provider that is left alone from now on, or that answers again. */
@@ -82,6 +84,7 @@ export class Dispatch {
   choose(nowMs: number, room: number, shareOf: (driver: Driver) => number): Choice {
     const calls: Call[] = [];
     const paused: Paused[] = [];
+    const kept: (() => void)[] = [];
     let nextCallMs: number | null = null;
     let left = room;
     for (const desk of this.desks.values()) {
@@ -90,11 +93,15 @@ export class Dispatch {
       const chosen = desk.choose(this.circuits, nowMs, left, share);
       calls.push(...chosen.calls);
       paused.push(...chosen.paused);
+      kept.push(chosen.giveBack);
       for (const call of chosen.calls) left -= call.tasks.length;
       const next = desk.nextCallMs(share);
       if (next !== null) nextCallMs = Math.min(nextCallMs ?? next, next);
     }
-    return { calls, paused, nextCallMs };
+    const giveBack = (): void => {
+      for (const each of kept) each();
+    };
+    return { calls, paused, nextCallMs, giveBack };
   }
 
   /**
@@ -107,10 +114,15 @@ export class Dispatch {
 
   /** Keeps calls for whoever is about to begin them. Returns what gives them back. */
   keep(driver: Driver, verb: Verb, calls: number): () => void {
-    return this.deskOf(driver).keep(verb, calls);
+    return this.deskOf(driver).keep(calls, verb === "create" ? calls : 0);
   }
 
-  /** A chosen call was begun and is being made now. */
+  /** Whether anybody waits for the driver. */
+  isWaitedFor(driver: Driver): boolean {
+    return this.deskOf(driver).waiting > 0;
+  }
+
+  /** A chosen call was begun and is being made now; what was kept for it was given back. */
   started(call: Call): Trial {
     const over = this.deskOf(call.driver).started(call);
     const { circuits } = this;

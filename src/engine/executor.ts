@@ -8,11 +8,12 @@ import { type TaskKind, taskKinds } from "../core/node.ts";
 import type { Logger } from "../core/runtime.ts";
 import type { Driver } from "../drivers/driver.ts";
 import { listBusyClusters, stepActions } from "../store/action-write.ts";
+import { isAbsence } from "../store/failure.ts";
 import { checkLanes, LaneLost } from "../store/lane.ts";
 import { lockNodes, saveNodes } from "../store/node-write.ts";
-import { beginTasks, type DueTask, listDueTasks, listDueTasksOf, nextTaskMs, postponeTasks } from "../store/task.ts";
+import { beginTasks, type DueTask, listDueTasks, listDueTasksOf, nextTaskMs, postponeTasks, redoBegunTasks } from "../store/task.ts";
 import { type Store, transaction } from "../store/transaction.ts";
-import { type Call, verbOf } from "./call.ts";
+import { type Call, type CallTask, verbOf } from "./call.ts";
 import { carryOut, type Hearer } from "./carry-out.ts";
 import { type Choice, type CircuitChange, Dispatch } from "./dispatch.ts";
 import type { LaneBook } from "./lane-book.ts";
@@ -36,7 +37,7 @@ export interface ExecutorDeps {
 
 /** Nodes in flight at most, over all drivers: bounds memory, and how much a takeover finds begun. */
 const inFlightLimit = 4_000;
-/** So many more for what is no create: slow creates must not keep deletions and remedies waiting. */
+/** So many more for what is no create: slow creates must not keep deletions and remedies waiting. Sweeps have none of them. */
 const reserve = 1_000;
 /** Rows read at most in one turn. */
 const readLimit = 2_000;
@@ -88,7 +89,9 @@ export function startExecutor(deps: ExecutorDeps): Executor {
   let news: "none" | "perhaps" | "certainly" = "none";
   /** More is due than was read, or than there is room for: nobody may go before that. */
   let crowded = false;
-  const underWay = (): number => lanes.inFlight.size + places.taken;
+  /** Nodes that were chosen and are being begun. */
+  let chosen = 0;
+  const underWay = (): number => lanes.inFlight.size + places.taken + chosen;
   const goodUntilMs = (of: Hand): number => (news === "none" ? of.goodUntilMs : news === "perhaps" ? of.goodUntilNewsMs : 0);
 
   const turn = async (): Promise<number> => {
@@ -96,6 +99,7 @@ export function startExecutor(deps: ExecutorDeps): Executor {
     const room = inFlightLimit + (full ? reserve : 0) - underWay();
     if (room <= 0) crowded = true;
     if (lanes.held.size === 0 || room <= 0 || deps.signal().aborted) return pollMs;
+    if (await redoDoubtful(deps)) news = "certainly";
     const signal = deps.signal();
     const waits = waitingKinds(deps.held(), full);
     const drawn = hand !== null && dispatch.waiting > 0 && clock.monotonicMs() < goodUntilMs(hand) && isGood(hand, lanes.held, waits);
@@ -107,19 +111,25 @@ export function startExecutor(deps: ExecutorDeps): Executor {
     }
     const { held } = hand;
     const choice = dispatch.choose(clock.monotonicMs(), room, (driver) => laneShare(driver, held));
-    await pause(deps, choice.paused);
+    chosen = choice.calls.reduce((sum, call) => sum + call.tasks.length, 0);
+    let calls: readonly Call[] = [];
+    try {
+      await pause(deps, choice.paused);
+      calls = choice.calls.length === 0 ? [] : await begin(deps, held, choice.calls, signal);
+    } finally {
+      chosen = 0;
+      choice.giveBack();
+    }
     if (choice.calls.length === 0) {
       const waitMs = Math.min(pollMs, choice.nextCallMs ?? pollMs);
       // Due but not chosen: a driver is at its limit, and rings when a call returns. What rang this time may have been something new.
       if (dispatch.waiting > 0) return drawn ? Math.max(1, Math.min(waitMs, goodUntilMs(hand) - clock.monotonicMs())) : waitMs;
-      const next = await nextTaskMs(store.db, [...held.keys()]);
-      return next === null || next <= 0 ? pollMs : Math.min(pollMs, next);
+      return untilDueMs(store, held);
     }
-    for (const call of await begin(deps, held, choice.calls, signal)) start(call, held, signal);
+    for (const call of calls) start(call, held, signal);
     return 0;
   };
-  const outbox: Hearer = { push: (outcome) => deps.outbox.push(outcome), letGo: (nodeId) => lanes.end(nodeId) };
-  const start = (call: Call, held: ReadonlyMap<number, bigint>, signal: AbortSignal, hearer = outbox): void => {
+  const start = (call: Call, held: ReadonlyMap<number, bigint>, signal: AbortSignal, hearer = hearerOf(deps)): void => {
     const trial = dispatch.started(call);
     const carried = carryOut(deps, held, call, signal, trial, hearer)
       .then(() => tell(deps, trial.end(clock.monotonicMs(), entropy.fraction())))
@@ -136,7 +146,8 @@ export function startExecutor(deps: ExecutorDeps): Executor {
   const places = createPlaces({
     ...deps,
     dispatch,
-    open: () => (crowded ? 0 : inFlightLimit - underWay()),
+    open: (verb) => (crowded ? 0 : inFlightLimit + (verb === "delete" ? reserve : 0) - underWay()),
+    crowded: () => crowded,
     shareOf: laneShare,
     marginMs,
     start,
@@ -157,6 +168,16 @@ export function startExecutor(deps: ExecutorDeps): Executor {
       await Promise.all(running);
     },
   };
+}
+
+/** How long until something is due, and a poll at the latest. What is due already is being done. */
+async function untilDueMs({ db }: Store, held: ReadonlyMap<number, bigint>): Promise<number> {
+  const next = await nextTaskMs(db, [...held.keys()]);
+  return next === null || next <= 0 ? pollMs : Math.min(pollMs, next);
+}
+
+function hearerOf({ outbox, lanes }: ExecutorDeps): Hearer {
+  return { push: (outcome) => outbox.push(outcome), letGo: (nodeId) => lanes.end(nodeId) };
 }
 
 /** What has to wait is not even read: it must not crowd out the rest. */
@@ -244,10 +265,22 @@ async function putOff(deps: ExecutorDeps, strange: readonly DueTask[]): Promise<
   );
 }
 
+/** What may have been written as begun, and was never carried out, is due at once. */
+async function redoDoubtful({ lanes, store }: ExecutorDeps): Promise<boolean> {
+  const doubtful = [...lanes.doubtful];
+  if (doubtful.length === 0) return false;
+  await redoBegunTasks(store.db, doubtful);
+  for (const lane of doubtful) lanes.doubtful.delete(lane);
+  return true;
+}
+
 /** Writes that these tasks are begun. Returns the calls with those that still were as they had been read, and are still ours to carry out. */
 async function begin(deps: ExecutorDeps, held: ReadonlyMap<number, bigint>, calls: readonly Call[], signal: AbortSignal): Promise<Call[]> {
   const { store, lanes } = deps;
-  const all = calls.flatMap((call) => call.tasks.map(({ task, profile }) => ({ task, profile, call })));
+  // A sweep, or a plan, may have begun with a node since it was read.
+  const isFree = ({ task }: CallTask): boolean => !lanes.inFlight.has(task.nodeId);
+  const all = calls.flatMap((call) => call.tasks.filter(isFree));
+  if (all.length === 0) return [];
   const epochs = new Map(all.map(({ task }) => [task.lane, held.get(task.lane) ?? 0n]));
   try {
     const begun = await transaction(store, async (tx) => {
@@ -283,10 +316,14 @@ async function begin(deps: ExecutorDeps, held: ReadonlyMap<number, bigint>, call
     });
     // An answer may have been long in coming: what its lane's owner by now has found begun is done by that one.
     const isOurs = (task: DueTask): boolean => begun.has(task.nodeId) && !signal.aborted && lanes.held.get(task.lane) === epochs.get(task.lane);
-    for (const { task } of all) if (isOurs(task)) lanes.begin(task.nodeId, task.lane, task.clusterId);
-    return calls.map((call) => ({ ...call, tasks: call.tasks.filter(({ task }) => isOurs(task)) })).filter((call) => call.tasks.length > 0);
+    const ours = new Set(all.filter((each) => isOurs(each.task) && isFree(each)));
+    for (const { task } of all) if (isOurs(task) && lanes.inFlight.has(task.nodeId)) lanes.doubtful.add(task.lane);
+    for (const { task } of ours) lanes.begin(task.nodeId, task.lane, task.clusterId);
+    return calls.map((call) => ({ ...call, tasks: call.tasks.filter((each) => ours.has(each)) })).filter((call) => call.tasks.length > 0);
   } catch (error) {
-    if (error instanceof LaneLost) lanes.remove(error.lanes);
+    if (error instanceof LaneLost) lanes.lose(error.lanes);
+    // Where no events are written nothing tells whether it was committed.
+    if (isAbsence(error)) for (const { task } of all) lanes.doubtful.add(task.lane);
     throw error;
   }
 }

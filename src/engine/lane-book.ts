@@ -6,17 +6,22 @@ export interface LaneBook {
   readonly held: ReadonlyMap<number, bigint>;
   add(lanes: ReadonlyMap<number, bigint>): void;
   remove(lanes: readonly number[]): void;
+  /** Lets go of lanes that somebody else was found to own, unless they are held under newer epochs by now. */
+  lose(lanes: ReadonlyMap<number, bigint>): void;
   clear(): void;
+  /** Lanes in which steps may be written as begun that nobody carries out: a COMMIT was not answered. They are to be read again. */
+  readonly doubtful: Set<number>;
   /** Nodes on which a driver call of ours is under way, by id, with their lane. */
   readonly inFlight: ReadonlyMap<NodeId, number>;
   begin(nodeId: NodeId, lane: number, clusterId: ClusterId | null): void;
   end(nodeId: NodeId): void;
-  /** How many of them are a cluster's. */
+  /** How many of them are a cluster's, those not counted that are only looked at on the way through all of it. */
   inFlightOf(clusterId: ClusterId): number;
 }
 
 export function createLaneBook(): LaneBook {
   const held = new Map<number, bigint>();
+  const doubtful = new Set<number>();
   const inFlight = new Map<NodeId, number>();
   const clusters = new Map<NodeId, ClusterId>();
   const perCluster = new Map<ClusterId, number>();
@@ -33,7 +38,11 @@ export function createLaneBook(): LaneBook {
     remove: (lanes) => {
       for (const lane of lanes) held.delete(lane);
     },
+    lose: (lanes) => {
+      for (const [lane, epoch] of lanes) if (held.get(lane) === epoch) held.delete(lane);
+    },
     clear: () => held.clear(),
+    doubtful,
     inFlight,
     begin: (nodeId, lane, clusterId) => {
       if (clusterId !== null && !inFlight.has(nodeId)) {

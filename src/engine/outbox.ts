@@ -89,7 +89,7 @@ export function startOutbox(deps: {
       return await writeReports(deps, owned);
     } catch (error) {
       if (error instanceof LaneLost) {
-        lanes.remove(error.lanes);
+        lanes.lose(error.lanes);
         return write(owned);
       }
       if (isAbsence(error)) {

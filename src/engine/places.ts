@@ -45,6 +45,8 @@ export interface Places {
    * @param most how many, at most
    */
   take(profileId: ProfileId, profile: KnownProfile, verb: Verb, most: number): Taken | null;
+  /** Somebody waits already: whoever comes later must wait behind him, or he would never have his turn. */
+  areWaitedFor(profile: KnownProfile): boolean;
 }
 
 export interface PlacesDeps {
@@ -54,7 +56,9 @@ export interface PlacesDeps {
   /** Aborted when drivers must not be called any more. */
   readonly signal: () => AbortSignal;
   /** How many nodes there is room for, in front of whom nobody waits. */
-  readonly open: () => number;
+  readonly open: (verb: Verb) => number;
+  /** More is due than was read, or than there is room for. */
+  readonly crowded: () => boolean;
   /** This worker's share of what a driver's rate allows, 0 … 1. */
   readonly shareOf: (driver: Driver, held: ReadonlyMap<number, bigint>) => number;
   /** The database's deadline lies so much behind the driver's, ms. */
@@ -73,7 +77,7 @@ export function createPlaces(deps: PlacesDeps): Places & { readonly taken: numbe
     const held = new Map(lanes.held);
     const { driver, timeoutMs } = profile;
     const free = dispatch.free(driver, profileId, verb, deps.store.runtime.clock.monotonicMs(), (of) => deps.shareOf(of, held));
-    const count = signal.aborted ? 0 : Math.min(most, free, deps.open());
+    const count = signal.aborted ? 0 : Math.min(most, free, deps.open(verb));
     if (count <= 0) return null;
     const giveBack = dispatch.keep(driver, verb, Math.ceil(count / driver.batchSize));
     taken += count;
@@ -88,27 +92,32 @@ export function createPlaces(deps: PlacesDeps): Places & { readonly taken: numbe
         const isOurs = ({ lane }: DueTask): boolean => !signal.aborted && held.has(lane) && lanes.held.get(lane) === held.get(lane);
         const [ours, lost] = [tasks.filter(isOurs), tasks.filter((task) => !isOurs(task))];
         const [now, late] = [ours.filter(({ nodeId }) => !lanes.inFlight.has(nodeId)), ours.filter(({ nodeId }) => lanes.inFlight.has(nodeId))];
-        for (const task of now) lanes.begin(task.nodeId, task.lane, task.clusterId);
+        for (const task of now) lanes.begin(task.nodeId, task.lane, hearer === undefined ? task.clusterId : null);
         for (let i = 0; i < now.length; i += driver.batchSize) {
           const batch = now.slice(i, i + driver.batchSize).map((task) => ({ task, profile }));
           deps.start({ driver, verb, tasks: batch, probe: false }, held, signal, hearer);
         }
-        if (now.length === 0) deps.release();
+        if (now.length < count) deps.release();
         return { late, lost };
       },
     };
   };
   return {
     take,
+    areWaitedFor: ({ driver }) => deps.crowded() || dispatch.isWaitedFor(driver),
     get taken() {
       return taken;
     },
   };
 }
 
+/** unknown: the COMMIT was not answered, and could not be read back. */
+export type WindowOutcome = "committed" | "not" | "unknown";
+
 /** One kind of step of one window, as far as it is begun with the window. Made for shared lanes, which a node's id tells. */
 export class Beginning {
   private readonly taken: Taken | null;
+  private chosen: ReadonlySet<NodeId> = new Set();
   private tasks: readonly DueTask[] = [];
   private left = 0;
 
@@ -121,15 +130,19 @@ export class Beginning {
     return this.taken?.count ?? 0;
   }
 
-  /** The lanes under whose epochs members of these ids will be begun. */
-  lanesOf(ids: readonly NodeId[]): ReadonlyMap<number, bigint> {
-    const found = new Map<number, bigint>();
-    for (const id of this.own(ids)) {
+  /** Chooses whom of these the places are for, the first ones. Returns the lanes under whose epochs they will be begun, to be checked. */
+  choose(ids: readonly NodeId[]): ReadonlyMap<number, bigint> {
+    const lanes = new Map<number, bigint>();
+    const chosen = new Set<NodeId>();
+    for (const id of ids) {
       const lane = laneOf(id);
       const epoch = this.taken?.lanes.get(lane);
-      if (epoch !== undefined) found.set(lane, epoch);
+      if (epoch === undefined || chosen.size >= this.places) continue;
+      chosen.add(id);
+      lanes.set(lane, epoch);
     }
-    return found;
+    this.chosen = chosen;
+    return lanes;
   }
 
   /** Whether steps were written that nobody has begun: they are to be read by whoever owns their lanes. */
@@ -138,28 +151,28 @@ export class Beginning {
   }
 
   /**
-   * Says which of these are begun, and keeps them to be carried out. The lanes of all ids were checked.
-   * @param suits which may be, apart from their lanes
+   * Says which of these are begun, those chosen, and keeps them to be carried out.
+   * @param suits which may be, apart from that
    */
   begin(tasks: readonly DueTask[], now: Date, suits: (task: DueTask) => boolean): Beginnings {
     const { taken } = this;
-    const own = new Set(this.own(tasks.map((task) => task.nodeId)));
-    this.tasks = tasks.filter((task) => own.has(task.nodeId) && suits(task));
+    this.tasks = tasks.filter((task) => this.chosen.has(task.nodeId) && suits(task));
     this.left = tasks.length - this.tasks.length;
     if (taken === null) return new Map();
     const deadline = taken.deadline(now);
     return new Map(this.tasks.map((task) => [task.nodeId, { epoch: taken.lanes.get(task.lane) ?? 0n, deadline }]));
   }
 
-  /** After the window: committed or not. Returns the lanes of those that could not be carried out, and are to be read again. */
-  end(committed: boolean): readonly number[] {
-    return this.taken?.fill(committed ? this.tasks : []).late.map((task) => task.lane) ?? [];
+  /** After the window. Returns the lanes of those that are written as begun, or may be, and are not carried out: they are to be read again. */
+  end(outcome: WindowOutcome): readonly number[] {
+    const late = this.taken?.fill(outcome === "committed" ? this.tasks : []).late ?? [];
+    return (outcome === "unknown" ? this.tasks : late).map((task) => task.lane);
   }
+}
 
-  private own(ids: readonly NodeId[]): readonly NodeId[] {
-    const { taken } = this;
-    return taken === null ? [] : ids.filter((id) => taken.lanes.has(laneOf(id))).slice(0, taken.count);
-  }
+/** Ends what a window began. What is written as begun, or may be, and is not carried out is due again with the executor's next turn. */
+export function endBeginnings(lanes: LaneBook, beginnings: Iterable<Beginning>, outcome: WindowOutcome): void {
+  for (const beginning of beginnings) for (const lane of beginning.end(outcome)) lanes.doubtful.add(lane);
 }
 
 export function ownsAllLanes(held: ReadonlyMap<number, bigint>): boolean {

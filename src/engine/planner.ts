@@ -70,7 +70,7 @@ export function startPlanner(deps: PlannerDeps): Loop {
         await planOne(deps, cluster, memory);
       } catch (error) {
         // One cluster that cannot be planned must not keep the others waiting; its lease makes it due again.
-        if (error instanceof LaneLost) lanes.remove(error.lanes);
+        if (error instanceof LaneLost) lanes.lose(error.lanes);
         const ordinary = error instanceof LaneLost || isAbsence(error) || isTimeout(error) || isConflict(error);
         deps.logger[ordinary ? "debug" : "error"]({ clusterId: cluster.clusterId, error }, "a cluster was not planned");
       }
@@ -94,7 +94,7 @@ async function planTogether(
     await settleDue(deps.store.db, settled);
     return new Set(settled.map(({ clusterId }) => clusterId));
   } catch (error) {
-    if (error instanceof LaneLost) deps.lanes.remove(error.lanes);
+    if (error instanceof LaneLost) deps.lanes.lose(error.lanes);
     deps.logger.debug({ clusters: due.length, error }, "clusters were not planned together");
     if (isAbsence(error)) return new Set();
     const half = Math.ceil(due.length / 2);
@@ -153,7 +153,7 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
         timeoutAtMs: action.timeoutAt?.getTime() ?? null,
       })),
       jobsLeft: jobsLeft(laid, unspread),
-      window: Math.min(windowSize(perSecond), 20_000),
+      window: windowSize(perSecond),
       placeable: hosts === null || hosts.length > 0,
       held: deps.held(),
       silence: deps.silenceOf(cluster.profileId),

@@ -10,16 +10,16 @@ import { listOpenActionsOf, type OpenAction, progressOf, stepActions } from "../
 import { type PlannedCluster, readPlannedClusters, readWantedSizes, saveObserved, takeIndexesOf } from "../store/cluster-plan.ts";
 import { type Counts, noCounts, readCounts } from "../store/count.ts";
 import type { DueCluster, Settled } from "../store/due.ts";
+import { isAbsence } from "../store/failure.ts";
 import { checkLanes } from "../store/lane.ts";
 import { type Beginnings, insertPlannedNodes, type PlannedNode } from "../store/node-write.ts";
 import { holdProfiles } from "../store/profile.ts";
-import { redoBegunTasks } from "../store/task.ts";
 import { readClock, type Tx, transaction } from "../store/transaction.ts";
 import { type ApplyDeps, createTask, foundBy, idle, tellChanges } from "./apply-plan.ts";
 import type { ClusterMemory } from "./cluster-memory.ts";
 import { isJob } from "./jobs.ts";
 import { newIds, newMembers } from "./new-members.ts";
-import { Beginning, hasPlaces } from "./places.ts";
+import { Beginning, endBeginnings, hasPlaces, type WindowOutcome } from "./places.ts";
 import type { KnownProfile } from "./specs.ts";
 
 /** New members of a cluster at most: with 64 clusters a turn, a transaction stays far below 10,000 rows. */
@@ -132,12 +132,13 @@ async function apply(deps: SmallPlansDeps, plans: readonly Small[]): Promise<Rea
     making.length === 0 ? new Map() : await takeIndexesOf(store.db, new Map(making.map(({ cluster, plan }) => [cluster.id, plan.create])));
   const beginnings = beginningsOf(deps, making);
   let done = new Set<ClusterId>();
+  let outcome: WindowOutcome = "not";
   try {
     done = await transaction(store, async (tx) => {
       const there = await holdProfiles(tx.db, [...beginnings.keys()]);
       const epochs = new Map(plans.map(({ due }) => [due.lane, lanes.held.get(due.lane) ?? 0n]));
       for (const [profileId, beginning] of beginnings)
-        for (const [lane, epoch] of beginning.lanesOf(
+        for (const [lane, epoch] of beginning.choose(
           making.filter(({ cluster }) => cluster.profileId === profileId).flatMap(({ cluster }) => ids.get(cluster.id) ?? []),
         ))
           epochs.set(lane, epoch);
@@ -171,9 +172,12 @@ async function apply(deps: SmallPlansDeps, plans: readonly Small[]): Promise<Rea
       );
       return new Set(good.map(({ cluster }) => cluster.id));
     });
+    outcome = "committed";
+  } catch (error) {
+    if (isAbsence(error)) outcome = "unknown";
+    throw error;
   } finally {
-    const late = [...beginnings.values()].flatMap((beginning) => beginning.end(done.size > 0));
-    if (late.length > 0) await redoBegunTasks(store.db, [...new Set(late)]);
+    endBeginnings(lanes, beginnings.values(), outcome);
   }
   const queued = making.filter(({ cluster }) => done.has(cluster.id) && beginnings.get(cluster.profileId)?.queues === true);
   for (const { cluster } of queued) deps.onPlanned(cluster.id);

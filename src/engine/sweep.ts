@@ -62,7 +62,7 @@ export function createSweeps(deps: SweepDeps): Sweeps {
       if (first === null) return false;
       const ended = sweep(deps, job, after, first)
         .catch((error: unknown) => {
-          if (error instanceof LaneLost) deps.lanes.remove(error.lanes);
+          if (error instanceof LaneLost) deps.lanes.lose(error.lanes);
           // The planner looks again, and goes on where the cursor stands.
           const ordinary = error instanceof LaneLost || isAbsence(error) || isTimeout(error) || isConflict(error);
           deps.logger[ordinary ? "debug" : "error"]({ clusterId: job.cluster.id, error }, "a sweep broke off");

@@ -7,9 +7,10 @@ import type { Database } from "./database.ts";
 /** Another worker owns a lane by now: nothing that this one still believes may be written. */
 export class LaneLost extends Error {
   override readonly name = "LaneLost";
-  readonly lanes: readonly number[];
-  constructor(lanes: readonly number[]) {
-    super(`lanes ${lanes.join(", ")} have another epoch`);
+  /** With the epochs under which they were taken to be held. */
+  readonly lanes: ReadonlyMap<number, bigint>;
+  constructor(lanes: ReadonlyMap<number, bigint>) {
+    super(`lanes ${[...lanes.keys()].join(", ")} have another epoch`);
     this.lanes = lanes;
   }
 }
@@ -20,8 +21,8 @@ export async function checkLanes(db: Database, held: ReadonlyMap<number, bigint>
     /* lane.check */
     select id, epoch from muster.lane where id = any(${[...held.keys()].sort((a, b) => a - b)}::int[]) order by id for share`.execute(db);
   const found = new Map(rows.map((row) => [row.id, row.epoch]));
-  const lost = [...held].filter(([id, epoch]) => found.get(id) !== epoch).map(([id]) => id);
-  if (lost.length > 0) throw new LaneLost(lost);
+  const lost = [...held].filter(([id, epoch]) => found.get(id) !== epoch);
+  if (lost.length > 0) throw new LaneLost(new Map(lost));
 }
 
 /** Takes up to `limit` lanes that nobody owns: shared ones, or this host's. Raises their epochs. */

@@ -61,7 +61,9 @@ const refusal: TaskReport = { kind: "failed", error: { class: "permanent", code:
 
 /** Chooses, and begins what was chosen. */
 function begin(dispatch: Dispatch, nowMs = 0): { readonly tasks: readonly DueTask[]; readonly trial: Trial }[] {
-  return dispatch.choose(nowMs, much, all).calls.map((call) => ({ tasks: call.tasks.map((each) => each.task), trial: dispatch.started(call) }));
+  const { calls, giveBack } = dispatch.choose(nowMs, much, all);
+  giveBack();
+  return calls.map((call) => ({ tasks: call.tasks.map((each) => each.task), trial: dispatch.started(call) }));
 }
 
 test("any clusters of any projects over many turns → no place stays empty while somebody waits, and whoever waits has as many as anybody who was served, up to a quantum", () => {
@@ -200,4 +202,30 @@ test("a batch of which one member is answered, be it with a refusal → nobody i
     expect(trial.end(0, 1)).toEqual([]);
   }
   expect(dispatch.silenceOf(profileOf(0))).toBeNull();
+});
+
+test("calls that were chosen or kept → nobody else gets them, nor what the rate allows, until they are given back", () => {
+  const driver = driverWith({ maxCallsInFlight: 2, callsPerSecond: 10, burst: 3 });
+  const dispatch = new Dispatch(0);
+  const profiles = profilesOf(driver);
+  const free = (): number => dispatch.free(driver, profileOf(0), "delete", 1_000, all);
+  expect(free()).toBe(2);
+  const giveBack = dispatch.keep(driver, "delete", 1);
+  expect(free()).toBe(1);
+  dispatch.fill([task()], profiles);
+  const choice = dispatch.choose(1_000, much, all);
+  expect(choice.calls).toHaveLength(1);
+  expect(free()).toBe(0);
+  choice.giveBack();
+  const [call] = choice.calls;
+  if (call === undefined) throw new Error("nothing was chosen");
+  const trial = dispatch.started(call);
+  expect(free()).toBe(0);
+  trial.end(1_000, 0);
+  giveBack();
+  // Three were allowed, and one was made.
+  expect(free()).toBe(2);
+  dispatch.keep(driver, "delete", 2);
+  dispatch.fill([task()], profiles);
+  expect(dispatch.choose(1_000, much, all).calls).toEqual([]);
 });

@@ -66,6 +66,26 @@ describe("a small cluster beside a big one", () => {
   });
 });
 
+test("a wish is taken back while its creates wait for a busy driver → those that were never begun go at once, though nothing returns", async () => {
+  const hand = handDriver();
+  const world = await startWorld({ workers: 1, drivers: [hand.driver] });
+  const { db } = world.database;
+  const most = Math.ceil(hand.driver.maxCallsInFlight * 0.75) * hand.driver.batchSize;
+  const big = await simCluster(world, { name: "big", type: "hand", desiredCapacity: most });
+  await world.until("the driver takes no more creates", async () => hand.of("create").length === most);
+  const late = await simCluster(world, { name: "late", type: "hand", desiredCapacity: 300 });
+  await world.until("they wait", async () => (await members(db, late.clusterId)).length === 300);
+  must(await resizeCluster(world.context(), { cluster: { id: big.id }, capacity: { exactly: most + 300 }, strict: true }));
+  await world.until("more of the big one's wait among them", async () => (await members(db, big.clusterId)).length === most + 300);
+  must(await resizeCluster(world.context(), { cluster: { id: big.id }, capacity: { exactly: most }, strict: true }));
+  await world.until("they have gone", async () => (await members(db, big.clusterId)).length === most);
+  expect(hand.of("delete")).toEqual([]);
+  hand.open("create");
+  await world.until("all are there", async () => (await clusterFacts(db, late.clusterId))?.active === 300);
+  expect(hand.of("create")).toHaveLength(most + 300);
+  await world.stop();
+});
+
 describe("an outcome that comes too late", () => {
   let world: World;
   let hand: Hand;

@@ -105,13 +105,13 @@ export const bugs: readonly Bug[] = [
   bug(
     "begun-unchecked",
     "a plan begins steps in lanes whose epochs it did not check",
-    ["engine/apply-plan.ts", "...window.create.lanesOf(window.newIds), ", ""],
+    ["engine/apply-plan.ts", "...window.create.choose(window.newIds), ", "...(window.create.choose(window.newIds), []), "],
     ["engine/small-plans.ts", "epochs.set(lane, epoch);", "void epoch;"],
   ),
   bug("uncommitted-plan", "steps of a plan that was not committed are carried out", [
-    "engine/apply-plan.ts",
-    'beginning.end(end !== "void")',
-    "beginning.end(true)",
+    "engine/places.ts",
+    'outcome === "committed" ? this.tasks : []',
+    "this.tasks",
   ]),
   bug("one-too-many", "a shrinking cluster loses one member too many", [
     "core/plan/cluster-plan.ts",

@@ -28,7 +28,7 @@ export interface Agreement {
   readonly least: number;
   /** Down to how many members may be taken away. */
   readonly most: number;
-  /** Wishes come one after the other: there is no need to look at each of them. */
+  /** Wishes follow each other faster than they can be carried out. */
   readonly storm: boolean;
   /** When more may be done though nothing changes, ms from now; null: all that is wanted may be done. */
   readonly againInMs: number | null;
