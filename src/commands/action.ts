@@ -14,6 +14,7 @@ import type { ClusterRow } from "../store/cluster.ts";
 import { lockCluster, saveWanted, setClusterStatus } from "../store/cluster-write.ts";
 import { readTask } from "../store/node-mark.ts";
 import { lockNodes, type NodeState, saveNodes } from "../store/node-write.ts";
+import { holdProfiles } from "../store/profile.ts";
 import { dropTasks, wantNodesDeleted } from "../store/task.ts";
 import type { Tx } from "../store/transaction.ts";
 import { tellProfile } from "./cluster-profile.ts";
@@ -42,10 +43,13 @@ export async function cancelAction(context: CommandContext, input: CancelActionI
     if (isFinished(action.status)) return finished(action);
     const now = await tx.now();
     const { done, failed } = action.progress;
-    const end = (): Promise<unknown> => stepActions(tx, now, [{ id, event: "cancelled", reason: "cancelled", done, failed }]);
+    const end = async (): Promise<boolean> =>
+      (await stepActions(tx, now, [{ id, event: "cancelled", reason: "cancelled", done, failed }])).length > 0;
+    // A planner may just have ended what is the cluster's own: nothing is taken back then. And it ends before the cluster's observed state is touched, as
+    // planners do it: else each waits for the other.
+    const ofCluster = cluster !== null && action.nodeId === null;
+    if (ofCluster && !(await end())) return finished((await getActionsByIds(tx.db, projectId, [id]))[0] ?? action);
     if (action.kind === "CLUSTER_DELETE" && cluster !== null) {
-      // Before the cluster's observed state is touched, as planners do: else each waits for the other.
-      await end();
       const stays = await takeDeletionBack(tx, now, cluster, action);
       if (!stays) {
         return refused({
@@ -62,8 +66,7 @@ export async function cancelAction(context: CommandContext, input: CancelActionI
       if (action.kind === "NODE_DELETE" || node.status === "DELETING") return deletingNode(node);
       await letGo(tx, now, node, action, cluster);
     }
-    // Of one that has ended above, nothing more.
-    await end();
+    if (!ofCluster) await end();
     if (cluster !== null) tx.markDue(cluster.id);
     return { ok: true, value: { actionId: id } };
   });
@@ -86,7 +89,8 @@ async function settleForWhatIsThere(tx: Tx, now: Date, cluster: ClusterRow, acti
 /** Members that were brought over already follow like any others. */
 async function goBack(tx: Tx, now: Date, cluster: ClusterRow, action: ActionRow): Promise<void> {
   const { formerProfileId: profileId } = cluster;
-  if (profileId === null) return;
+  // Nobody may be of it any more, and then it may have been deleted.
+  if (profileId === null || (await holdProfiles(tx.db, [profileId])).size === 0) return;
   const generation = cluster.generation + 1;
   await saveWanted(tx, now, cluster, { profileId, formerProfileId: null, profileChangedAt: now, generation });
   tellProfile(tx, cluster, profileId, generation, action.id);

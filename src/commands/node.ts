@@ -27,6 +27,9 @@ import { refuseMaking } from "./profile-type.ts";
 import { checkQuota, lockForQuota } from "./quota.ts";
 import { countsOf, tellResized } from "./size-wish.ts";
 
+/** Members that a mutation takes away at most to make room for one: it is to answer soon. */
+const mostToMakeRoom = 100;
+
 /** Roles are short words of the user's own. */
 const roleLength = 128;
 
@@ -93,15 +96,19 @@ export async function createClusterNode(context: CommandContext, input: CreateCl
 }
 
 /**
- * As many may stand as maxSize allows though fewer are wanted: who is one too many has not been taken away yet. One of them goes at once then, or the provider
- * would have more than that. Returns how many go.
+ * As many may stand as maxSize allows though fewer are wanted, or more where it was lowered: who is too many has not been taken away yet. So many of them go
+ * at once, or the provider would have too many. Returns how many.
  */
 async function makeRoom({ tx }: Work, now: Date, cluster: ClusterRow): Promise<Result<number>> {
   const { id, maxSize } = cluster;
-  if (maxSize === null || standingIn(await countsOf(tx, cluster)) < maxSize) return { ok: true, value: 0 };
-  const victims = await selectVictims(tx.db, id, 1, true);
-  if (victims.length === 0)
-    return invalidInput([{ path: ["cluster"], message: `has ${maxSize} members, all of them protected: maxSize allows no more` }]);
+  const standing = maxSize === null ? 0 : standingIn(await countsOf(tx, cluster));
+  if (maxSize === null || standing < maxSize) return { ok: true, value: 0 };
+  const tooMany = standing - maxSize + 1;
+  const full = (why: string): Result<number> =>
+    invalidInput([{ path: ["cluster"], message: `has ${standing} members, ${why}: maxSize allows ${maxSize}` }]);
+  if (tooMany > mostToMakeRoom) return full("of which many are yet to be taken away");
+  const victims = await selectVictims(tx.db, id, tooMany, true);
+  if (victims.length < tooMany) return full("too many of them protected");
   const leaving = (await lockNodes(tx.db, victims)).filter((node) => node.status !== "DELETING");
   await wantNodesDeleted(tx, now, leaving);
   return { ok: true, value: leaving.length };

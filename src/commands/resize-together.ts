@@ -134,11 +134,12 @@ async function writeAll(tx: Tx, wishes: readonly Waiting[], projectLock: Project
   const counts = await countsOf(tx, cluster);
   const now = await tx.now();
   const formers = (await listOpenActions(tx.db, cluster.id, openActionsRead)).filter((action) => actionFacets[action.kind] === "SIZE");
-  const { accepted, last, peak } = decideAll(tx, now, cluster, counts, ours, answers);
+  const { accepted, last, peak, grows } = decideAll(tx, now, cluster, counts, ours, answers);
   const [oldest, newest] = [accepted[0], accepted.at(-1)];
   if (oldest !== undefined && newest !== undefined) {
     const { desiredCapacity, minSize, maxSize, generation } = last;
-    const refused = await checkQuota(work, project.value, { nodes: peak - cluster.desiredCapacity });
+    // Where there is no room for one more, whoever wants more is refused, also one who wants less than there was at first.
+    const refused = await checkQuota(work, project.value, { nodes: Math.max(peak - cluster.desiredCapacity, grows ? 1 : 0) });
     if (refused !== null) throw new NotTogether();
     await saveWanted(tx, now, cluster, { desiredCapacity, minSize, maxSize, generation, sizeActionId: newest.id });
     await insertActions(tx, now, accepted);
@@ -179,6 +180,8 @@ interface Decided {
   readonly last: ClusterRow;
   /** The most members that any of them wants. */
   readonly peak: number;
+  /** Some of them want more than the one before. */
+  readonly grows: boolean;
 }
 
 /** Each starts from what the one before it leaves. */
@@ -186,6 +189,7 @@ function decideAll(tx: Tx, now: Date, locked: ClusterRow, counts: Counts, wishes
   const accepted: ReturnType<typeof sizeAction>[] = [];
   let last = locked;
   let peak = 0;
+  let grows = false;
   for (const wish of wishes) {
     const { context, input, asked, inputs, actionId: id } = wish;
     const stale = otherGeneration(last, input);
@@ -199,10 +203,11 @@ function decideAll(tx: Tx, now: Date, locked: ClusterRow, counts: Counts, wishes
     if (changed) tellResized(tx, last, next, generation, id);
     accepted.push(sizeAction(context, last, counts, now, { id, kind: "CLUSTER_RESIZE", inputs, next, relative: false, generation }));
     peak = Math.max(peak, next.desiredCapacity);
+    grows ||= next.desiredCapacity > last.desiredCapacity;
     last = { ...last, ...next, generation, sizeActionId: id };
     answers.set(wish, { ok: true, value: { clusterId: locked.id, actionId: id } });
   }
-  return { accepted, last, peak };
+  return { accepted, last, peak, grows };
 }
 
 function supersededBy(by: ActionId): Pick<ActionStep, "event" | "supersededBy" | "reason"> {

@@ -84,7 +84,7 @@ export function schemaObjection(state: SchemaState, url: string): string | null 
     case "unmigrated":
       return `The database ${name} holds no Muster yet. Run \`muster migrate\` once (or \`muster start\`).`;
     case "behind":
-      return `The database ${name} was made by an older Muster. Run \`muster migrate\` once; older processes may go on meanwhile.`;
+      return `The database ${name} was made by an older Muster. Run \`muster migrate\` once; older processes may go on meanwhile, unless the changelog says otherwise.`;
     case "newer":
       return `The database ${name} was migrated by a newer Muster, and this one does not know its tables. Use that version.`;
   }

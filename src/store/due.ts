@@ -10,10 +10,15 @@ import type { Database } from "./database.ts";
 /** Makes clusters due now. Writes the row also where it is due already: a mark that was skipped could be lost to a planner just taking it. */
 export async function markDue(db: Database, clusterIds: readonly ClusterId[]): Promise<void> {
   if (clusterIds.length === 0) return;
+  // Of several, by id, as whoever else locks several does.
+  const ids = [...clusterIds].sort();
+  const which =
+    ids.length === 1
+      ? sql`cluster_id = ${ids[0]}`
+      : sql`cluster_id = any(array(select cluster_id from muster.cluster_due where cluster_id = any(${ids}::uuid[]) order by cluster_id for no key update))`;
   await sql`
     /* due.mark */
-    update muster.cluster_due set due_at = least(due_at, clock_timestamp())
-     where cluster_id = any(${[...clusterIds].sort()}::uuid[])`.execute(db);
+    update muster.cluster_due set due_at = least(due_at, clock_timestamp()) where ${which}`.execute(db);
 }
 
 export interface DueCluster {
@@ -84,5 +89,9 @@ export async function redoLeasedClusters(db: Database, lanes: readonly number[])
   await sql`
     /* due.redo */
     update muster.cluster_due set due_at = clock_timestamp()
-     where lane = any(${lanes}::int[]) and due_at > clock_timestamp() and due_at < 'infinity'`.execute(db);
+     where cluster_id = any(array(
+             select cluster_id from muster.cluster_due
+              where lane = any(${lanes}::int[]) and due_at > clock_timestamp() and due_at < 'infinity' order by cluster_id for no key update))`.execute(
+    db,
+  );
 }

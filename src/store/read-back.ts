@@ -27,7 +27,7 @@ const readBackParams = JSON.stringify({ for: "read back" });
 
 /**
  * Asks for a check of the next `limit` members that may be out there. Their tasks become checks; what was being made, changed or taken away keeps
- * its task, which waits for the end of the reading.
+ * its task, which waits for the end of the reading. So does what is to be read back anyway, when what was asked of it can have no more effect.
  * @returns how many were reached; fewer than `limit`: that was the last of them
  */
 export async function askNextChecks(db: Database, after: NodeId | null, limit: number): Promise<number> {
@@ -40,7 +40,8 @@ export async function askNextChecks(db: Database, after: NodeId | null, limit: n
     asked as (
       insert into muster.task (node_id, project_id, cluster_id, lane, kind, due_at, params)
       select id, project_id, cluster_id, lane, ${taskKindCodes.CHECK}, clock_timestamp(), ${readBackParams}::jsonb from next where status = any(${running}::smallint[])
-      on conflict (node_id) do update set kind = excluded.kind, due_at = excluded.due_at, begun_by = 0, attempt = 0, params = excluded.params),
+      on conflict (node_id) do update set kind = excluded.kind, due_at = excluded.due_at, begun_by = 0, attempt = 0, params = excluded.params
+       where muster.task.kind <> ${taskKindCodes.INSPECT}),
     cursor as (
       update muster.installation set read_back_after = coalesce((select max(id::text)::uuid from next), read_back_after))
     select count(*) as reached from next`.execute(db);

@@ -55,7 +55,7 @@ describe("cancelling a wish about the size", () => {
     await forget();
     expect((await actionNow(context, made.actionId)).progress).toEqual({ total: 100, done: 30, failed: 0 });
     const types = (await readEventsOf(context, { clusterId: made.clusterId })).map((event) => event.type);
-    expect(types.slice(-2)).toEqual(["cluster.resized", "action.finished"]);
+    expect(types.slice(-2)).toEqual(["action.finished", "cluster.resized"]);
   });
 
   test("shrinking → those not yet wanted gone stay", async () => {

@@ -128,7 +128,7 @@ describe("updateCluster with a profile", () => {
     expect(await clusterNow(context, clusterId)).toMatchObject({ profileId: old, formerProfileId: null, generation: 3 });
     expect((await actionNow(context, actionId)).status).toBe("CANCELLED");
     const types = (await readEventsOf(context, { clusterId })).map(({ type }) => type);
-    expect(types.slice(-2)).toEqual(["cluster.profile.changed", "action.finished"]);
+    expect(types.slice(-2)).toEqual(["action.finished", "cluster.profile.changed"]);
     valueOf(await deleteProfile(context, { profile: { id: encodeId("profile", next) } }));
     expect(refusalOf(await cancelAction(context, { id: encodeId("action", actionId) }))).toMatchObject({ reason: "ALREADY_FINISHED" });
     await forget();

@@ -109,9 +109,14 @@ test("as many stand as maxSize allows, and fewer are wanted → one of them goes
   for (const node of [{ index: { cluster, index: 1 } }, { index: { cluster, index: 2 } }, byId(nodeId)])
     valueOf(await updateClusterNode(asked, { node, protected: true }));
   await expectUnchanged(asked, async () => {
-    expect(issuesOf(await createClusterNode(asked, { cluster }))).toEqual(["cluster: has 3 members, all of them protected: maxSize allows no more"]);
+    expect(issuesOf(await createClusterNode(asked, { cluster }))).toEqual(["cluster: has 3 members, too many of them protected: maxSize allows 3"]);
   });
   expect(await standing()).toEqual([1, 2, 4]);
+  // Lowered below what stands: two go for the one that comes.
+  for (const index of [1, 2]) valueOf(await updateClusterNode(asked, { node: { index: { cluster, index } }, protected: false }));
+  valueOf(await resizeCluster(asked, { cluster, capacity: { exactly: 1 }, maxSize: 2, strict: true }));
+  valueOf(await createClusterNode(asked, { cluster }));
+  expect(await standing()).toEqual([4, 5]);
   await own.stop();
 });
 

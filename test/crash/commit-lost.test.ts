@@ -3,11 +3,13 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createCluster } from "../../src/commands/cluster.ts";
 import type { CommandContext } from "../../src/commands/command.ts";
 import { createClusterNode } from "../../src/commands/node.ts";
+import { checkClusterNode } from "../../src/commands/node-job.ts";
 import { createProfile } from "../../src/commands/profile.ts";
 import { encodeId } from "../../src/core/ids.ts";
 import type { JsonObject } from "../../src/core/json.ts";
 import { type Database, openDatabase } from "../../src/store/database.ts";
 import { ConnectionLost } from "../../src/store/failure.ts";
+import { actionNow } from "../commands/support.ts";
 import { clusterFacts, must, simCluster } from "../support/cluster.ts";
 import { type ProviderProcess, startProvider } from "../support/provider.ts";
 import { type DatabaseProxy, startProxy } from "../support/proxy.ts";
@@ -104,6 +106,16 @@ describe("COMMIT of a worker", () => {
     expect(books.doubles).toEqual([]);
     expect(books.created).toBe(size);
   };
+
+  test("what is begun without a word in the ledger: reply lost → carried out at once, long before its deadline", async () => {
+    world.startWorkerThrough(proxy.url);
+    const { clusterId, id } = await simCluster(world, { name: "seen", desiredCapacity: 1, spec: { deleteMs: 600_000 } });
+    await world.until("it stands", async () => (await clusterFacts(world.database.db, clusterId))?.observedGeneration === 1);
+    const lost = proxy.loseCommitReply((step) => step.transaction.includes("task.begin"));
+    const { actionId } = must(await checkClusterNode(world.context(), { node: { index: { cluster: { id }, index: 1 } } }));
+    expect((await lost).transaction).not.toContain("ledger.mark");
+    await world.until("it was looked at", async () => (await actionNow(world.context(), actionId)).status === "SUCCEEDED");
+  });
 
   const steps = [
     ["a plan", "node.plan"],

@@ -54,8 +54,8 @@ export const bugs: readonly Bug[] = [
   ]),
   bug("read-back-at-once", "what was lost is read back before it can be seen", [
     "engine/report.ts",
-    'later(now, task.kind === "CHECK" ? 0 : ground.settleMs)',
-    "now",
+    'if (next.next === "inspect") return decideUnreachable(node, task, reason, later(now, ground.settleMs));',
+    'if (next.next === "inspect") return decideUnreachable(node, task, reason, now);',
   ]),
   bug("no-sweep", "a deletion does not wait for the create that is still on its way", [
     "engine/report.ts",
@@ -148,8 +148,8 @@ export const bugs: readonly Bug[] = [
   bug("no-mark", "a change does not make its cluster due", ["store/transaction.ts", "await markDue(connection, [...due]);", ""]),
   bug("mark-skipped", "a cluster that is due already is not marked again", [
     "store/due.ts",
-    ".sort()}::uuid[])`.execute(db);",
-    ".sort()}::uuid[]) and due_at = 'infinity'`.execute(db);",
+    "least(due_at, clock_timestamp()) where ",
+    "least(due_at, clock_timestamp()) where due_at = 'infinity' and ",
   ]),
   bug("settle-overwrites", "a planner that is done forgets what was marked meanwhile", ["store/due.ts", " and due_at = ", " or due_at = "]),
 
