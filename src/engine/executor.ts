@@ -85,46 +85,44 @@ export function startExecutor(deps: ExecutorDeps): Executor {
   const dispatch = new Dispatch(clock.monotonicMs());
   const running = new Set<Promise<void>>();
   let hand: Hand | null = null;
-  let after: ClusterId | null = null;
   let news: "none" | "perhaps" | "certainly" = "none";
   /** More is due than was read, or than there is room for: nobody may go before that. */
   let crowded = false;
-  /** Nodes that were chosen and are being begun. */
-  let chosen = 0;
-  const underWay = (): number => lanes.inFlight.size + places.taken + chosen;
+  let beingBegun = 0;
+  const underWay = (): number => lanes.inFlight.size + places.taken + beingBegun;
   const goodUntilMs = (of: Hand): number => (news === "none" ? of.goodUntilMs : news === "perhaps" ? of.goodUntilNewsMs : 0);
 
-  const turn = async (): Promise<number> => {
+  const turn = async (rung: boolean): Promise<number> => {
     const full = underWay() >= inFlightLimit;
     const room = inFlightLimit + (full ? reserve : 0) - underWay();
     if (room <= 0) crowded = true;
     if (lanes.held.size === 0 || room <= 0 || deps.signal().aborted) return pollMs;
-    if (await redoDoubtful(deps)) news = "certainly";
+    const restMs = await rest(deps, rung || dispatch.waiting > 0);
+    if (restMs !== null) return restMs;
     const signal = deps.signal();
     const waits = waitingKinds(deps.held(), full);
     const drawn = hand !== null && dispatch.waiting > 0 && clock.monotonicMs() < goodUntilMs(hand) && isGood(hand, lanes.held, waits);
     if (hand === null || !drawn) {
       news = "none";
-      hand = await read(deps, dispatch, waits, after);
-      after = hand.after;
+      hand = await read(deps, dispatch, waits, hand?.after ?? null);
       crowded = hand.crowded || waits.length > 0;
     }
     const { held } = hand;
     const choice = dispatch.choose(clock.monotonicMs(), room, (driver) => laneShare(driver, held));
-    chosen = choice.calls.reduce((sum, call) => sum + call.tasks.length, 0);
+    beingBegun = choice.calls.reduce((sum, call) => sum + call.tasks.length, 0);
     let calls: readonly Call[] = [];
     try {
       await pause(deps, choice.paused);
       calls = choice.calls.length === 0 ? [] : await begin(deps, held, choice.calls, signal);
     } finally {
-      chosen = 0;
+      beingBegun = 0;
       choice.giveBack();
     }
     if (choice.calls.length === 0) {
       const waitMs = Math.min(pollMs, choice.nextCallMs ?? pollMs);
       // Due but not chosen: a driver is at its limit, and rings when a call returns. What rang this time may have been something new.
       if (dispatch.waiting > 0) return drawn ? Math.max(1, Math.min(waitMs, goodUntilMs(hand) - clock.monotonicMs())) : waitMs;
-      return untilDueMs(store, held);
+      return (await untilDueMs(store, held)) ?? pollMs;
     }
     for (const call of calls) start(call, held, signal);
     return 0;
@@ -170,10 +168,19 @@ export function startExecutor(deps: ExecutorDeps): Executor {
   };
 }
 
-/** How long until something is due, and a poll at the latest. What is due already is being done. */
-async function untilDueMs({ db }: Store, held: ReadonlyMap<number, bigint>): Promise<number> {
+/** How long there is nothing to do, ms; null: there may be something. What may have been written as begun, and was never carried out, is due at once. */
+async function rest({ lanes, store }: ExecutorDeps, news: boolean): Promise<number | null> {
+  const doubtful = [...lanes.doubtful];
+  if (doubtful.length === 0) return news ? null : untilDueMs(store, lanes.held);
+  await redoBegunTasks(store.db, doubtful);
+  for (const lane of doubtful) lanes.doubtful.delete(lane);
+  return null;
+}
+
+/** How long until something is due, and a poll at the latest, ms; null: something is. */
+async function untilDueMs({ db }: Store, held: ReadonlyMap<number, bigint>): Promise<number | null> {
   const next = await nextTaskMs(db, [...held.keys()]);
-  return next === null || next <= 0 ? pollMs : Math.min(pollMs, next);
+  return next !== null && next <= 0 ? null : Math.min(pollMs, next ?? pollMs);
 }
 
 function hearerOf({ outbox, lanes }: ExecutorDeps): Hearer {
@@ -263,15 +270,6 @@ async function putOff(deps: ExecutorDeps, strange: readonly DueTask[]): Promise<
     strange.map((task) => task.nodeId),
     strangeMs,
   );
-}
-
-/** What may have been written as begun, and was never carried out, is due at once. */
-async function redoDoubtful({ lanes, store }: ExecutorDeps): Promise<boolean> {
-  const doubtful = [...lanes.doubtful];
-  if (doubtful.length === 0) return false;
-  await redoBegunTasks(store.db, doubtful);
-  for (const lane of doubtful) lanes.doubtful.delete(lane);
-  return true;
 }
 
 /** Writes that these tasks are begun. Returns the calls with those that still were as they had been read, and are still ours to carry out. */

@@ -4,7 +4,7 @@
  */
 import type { HostId, WorkerId } from "../core/ids.ts";
 import { redoLeasedClusters } from "../store/due.ts";
-import { claimLanes, laneShares, ownedLanes, raiseLanes, releaseLanes } from "../store/lane.ts";
+import { claimLanes, type LaneSums, laneShares, ownedLanes, raiseLanes, releaseLanes } from "../store/lane.ts";
 import { recheckHostMembers, redoBegunTasks } from "../store/task.ts";
 import type { Store } from "../store/transaction.ts";
 import type { Peer } from "../store/worker.ts";
@@ -33,12 +33,26 @@ export async function reconcileLanes(deps: LaneShareDeps, id: WorkerId): Promise
   deps.onWork();
 }
 
-/** Brings this worker's lanes to its fair share: takes free ones, hands back what is too many once nothing of it is in flight. */
+/** Whether the book says what the table says, as far as sums tell: who lost lanes and got others instead has other sums. */
+function isInLine(held: ReadonlyMap<number, bigint>, mine: LaneSums): boolean {
+  let [epochs, weighted] = [0n, 0n];
+  for (const [lane, epoch] of held) {
+    epochs += epoch;
+    weighted += epoch * BigInt(lane + 1);
+  }
+  return held.size === mine.lanes && epochs === mine.epochs && weighted === mine.weighted;
+}
+
+/**
+ * Brings the book in line with the table, and this worker's lanes to its fair share: takes free ones, hands back what is too many once nothing of it is in
+ * flight.
+ */
 export async function shareLanes(deps: LaneShareDeps, id: WorkerId, peers: readonly Peer[]): Promise<void> {
   const { store, lanes, host } = deps;
   const sharing = peers.filter((peer) => !peer.draining);
   const onHost = sharing.filter((peer) => peer.hostId === host.id).length;
   const now = await laneShares(store.db, id, host.id);
+  if (!isInLine(lanes.held, now.mine)) await reconcileLanes(deps, id);
   const fairShared = Math.ceil(now.shared / Math.max(1, sharing.length));
   const fairHost = Math.ceil(now.host / Math.max(1, onHost));
   const excess = await excessLanes(deps, id, now, fairShared, fairHost);

@@ -15,21 +15,28 @@ const pauseMs = 250;
 
 /**
  * Runs `turn` until stopped.
- * @param turn one pass; returns how long to wait for the bell before the next, ms (0: at once)
+ * @param turn one pass; returns how long to wait for the bell before the next, ms (0: at once). It is told whether there may be something new: not, where only
+ * that time has passed
  */
-export function startLoop(deps: { readonly name: string; readonly timers: Timers; readonly logger: Logger }, turn: () => Promise<number>): Loop {
+export function startLoop(
+  deps: { readonly name: string; readonly timers: Timers; readonly logger: Logger },
+  turn: (news: boolean) => Promise<number>,
+): Loop {
   const bell = createDoorbell(deps.timers);
   const run = async (): Promise<void> => {
+    let news = true;
     while (!bell.stopped) {
       let waitMs = pauseMs;
+      let failed = true;
       try {
-        waitMs = await turn();
+        waitMs = await turn(news);
+        failed = false;
       } catch (error) {
         // A lost lane or connection, a lock that was not to be had: an ordinary day. The next turn reads everything anew.
         const ordinary = isAbsence(error) || isTimeout(error) || isConflict(error) || error instanceof LaneLost;
         deps.logger[ordinary ? "debug" : "error"]({ loop: deps.name, error }, "a turn failed");
       }
-      await bell.wait(waitMs);
+      news = (await bell.wait(waitMs)) || failed || waitMs === 0;
     }
   };
   const done = run();

@@ -11,7 +11,7 @@ import { isAbsence } from "../store/failure.ts";
 import { freeLanesOf, ownedLanes, releaseLanes } from "../store/lane.ts";
 import type { Session } from "../store/session.ts";
 import type { Store } from "../store/transaction.ts";
-import { beatSql, HostTaken, listPeers, registerWorker, removeWorker, workerLockSpace } from "../store/worker.ts";
+import { beatSql, HostTaken, type PeerRow, registerWorker, removeWorker, toPeers, workerLockSpace } from "../store/worker.ts";
 import type { LaneBook } from "./lane-book.ts";
 import { reconcileLanes, shareLanes } from "./lane-share.ts";
 import { type Loop, startLoop } from "./loop.ts";
@@ -108,15 +108,14 @@ class Member {
     me.beatAtMs = clock.monotonicMs();
     let waitMs = beatMs;
     try {
-      const alive = await me.session.query<{ id: string }>(beatSql, [me.id, this.deps.host.id]);
-      if (alive.length === 0) {
+      const workers = await me.session.query<PeerRow>(beatSql, [me.id, this.deps.host.id]);
+      if (workers[0]?.known !== true) {
         await this.leave("judged dead by another worker");
         return 0;
       }
       if (lateBy > lateMs) logger.warn({ worker: me.number, lateMs: Math.round(lateBy) }, "the loop was late; taking new epochs");
       if (lateBy > lateMs || me.out) await this.renew(me);
-      else await reconcileLanes(this.deps, me.id);
-      const peers = await listPeers(store.db);
+      const peers = toPeers(workers);
       const listeningForMs = me.backAtMs === null ? Number.POSITIVE_INFINITY : clock.monotonicMs() - me.backAtMs;
       await judgePeers({ store, session: me.session, logger, listeningForMs }, me.id, peers);
       await shareLanes(this.deps, me.id, peers);

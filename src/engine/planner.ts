@@ -58,10 +58,12 @@ const abandonedMs = 500;
 
 export function startPlanner(deps: PlannerDeps): Loop {
   const memory = new ClusterMemory();
-  const turn = async (): Promise<number> => {
+  const turn = async (news: boolean): Promise<number> => {
     const { lanes, store } = deps;
     const held = [...lanes.held.keys()];
     if (held.length === 0) return pollMs;
+    const restMs = news ? 0 : await untilDueMs(store, held);
+    if (restMs > 0) return restMs;
     const due = await takeDue(store.db, held, turnLimit, leaseMs);
     const settled = await planTogether(deps, due, memory);
     for (const cluster of due) {
@@ -76,10 +78,15 @@ export function startPlanner(deps: PlannerDeps): Loop {
       }
     }
     if (due.length === turnLimit) return 0;
-    const next = await nextDueMs(store.db, held);
-    return next === null ? pollMs : Math.max(0, Math.min(pollMs, next));
+    return untilDueMs(store, held);
   };
   return startLoop({ name: "planner", timers: deps.store.runtime.timers, logger: deps.logger }, turn);
+}
+
+/** How long until a cluster is due, and a poll at the latest, ms. */
+async function untilDueMs({ db }: Store, held: readonly number[]): Promise<number> {
+  const next = await nextDueMs(db, held);
+  return next === null ? pollMs : Math.max(0, Math.min(pollMs, next));
 }
 
 /** Plans those that are small, and says which. Where one of them cannot be written, they are halved until it stands alone: then it has a pass of its own. */

@@ -3,8 +3,8 @@ import type { Timers } from "../core/runtime.ts";
 
 export interface Doorbell {
   ring(): void;
-  /** Resolves at the next ring, at once if it rang since the last wait, or after `ms`. One waiter at a time. */
-  wait(ms: number): Promise<void>;
+  /** Resolves at the next ring, at once if it rang since the last wait, or after `ms`: whether it rang. One waiter at a time. */
+  wait(ms: number): Promise<boolean>;
   /** From now on every wait returns at once. */
   stop(): void;
   readonly stopped: boolean;
@@ -26,7 +26,9 @@ export function createDoorbell(timers: Timers): Doorbell {
         await timers.wait(ms, waiting.signal);
         waiting = null;
       }
+      const rang = rung;
       rung = false;
+      return rang;
     },
     stop: () => {
       stopped = true;

@@ -102,11 +102,19 @@ export interface Peer {
 }
 
 /** All workers, with how long each has been silent by the database's clock. */
-export async function listPeers(db: Database): Promise<Peer[]> {
-  const { rows } = await sql<{ id: WorkerId; number: number; host_id: HostId; silent_ms: string; draining: boolean; application_name: string }>`
-    /* worker.peers */
-    select id, number, host_id, extract(epoch from clock_timestamp() - heartbeat_at) * 1000 as silent_ms, draining, application_name
-      from muster.worker order by number`.execute(db);
+/** What a heartbeat answers with, a row for each worker. */
+export interface PeerRow {
+  readonly id: WorkerId;
+  readonly number: number;
+  readonly host_id: HostId;
+  readonly silent_ms: string;
+  readonly draining: boolean;
+  readonly application_name: string;
+  /** Whoever asked is still known. */
+  readonly known: boolean;
+}
+
+export function toPeers(rows: readonly PeerRow[]): Peer[] {
   return rows.map((row) => ({
     id: row.id,
     number: row.number,
@@ -143,8 +151,11 @@ export async function serverAgeMs(db: Database): Promise<number> {
 /** The heartbeat, for the worker's own session: ($1 worker, $2 host). No row: it was judged dead. */
 export const beatSql = `
   /* worker.beat */
-  with host as (update muster.host set seen_at = clock_timestamp() where id = $2)
-  update muster.worker set heartbeat_at = clock_timestamp() where id = $1 returning id`;
+  with host as (update muster.host set seen_at = clock_timestamp() where id = $2),
+       own as (update muster.worker set heartbeat_at = clock_timestamp() where id = $1 returning id)
+  select w.id, w.number, w.host_id, extract(epoch from clock_timestamp() - w.heartbeat_at) * 1000 as silent_ms, w.draining, w.application_name,
+         exists (select from own) as known
+    from muster.worker w order by w.number`;
 
 /** Numbers of the workers whose session lock is held by somebody. */
 export async function heldWorkerLocks(db: Database): Promise<Set<number>> {

@@ -5,7 +5,7 @@ import { judgeRules, nextVerdictMs, verdictOn } from "../../src/engine/maintenan
 describe("verdict on a silent worker", () => {
   const { deadAfterMs, frozenAfterMs } = judgeRules;
 
-  test("its session lock is free → dead once it has been silent for longer than 1.5 s, not before", () => {
+  test("its session lock is free → dead once it has been silent for longer than a second, not before", () => {
     expect(verdictOn(deadAfterMs, false)).toBeNull();
     expect(verdictOn(deadAfterMs + 1, false)).toBe("dead");
   });

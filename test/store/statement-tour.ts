@@ -40,7 +40,7 @@ import { findTokenByHash, findTokenByName, getTokensByIds, hashTokenSecret, mint
 import { findUsableTokens } from "../../src/store/token-use.ts";
 import { abandonNodes, listTombstones, listUnreachable, removeTombstones } from "../../src/store/tombstone.ts";
 import { type Store, type Tx, transaction } from "../../src/store/transaction.ts";
-import { endBackends, heldWorkerLocks, listPeers, liveHosts, removeWorker, serverAgeMs } from "../../src/store/worker.ts";
+import { endBackends, heldWorkerLocks, liveHosts, removeWorker, serverAgeMs } from "../../src/store/worker.ts";
 import type { Crowd } from "../support/crowd.ts";
 import type { World } from "../support/world.ts";
 
@@ -193,9 +193,9 @@ async function tourHost({ db }: Tx, store: Store, clusterId: ClusterId): Promise
 }
 
 async function tourWorkers(db: Tx["db"]): Promise<void> {
-  const [worker] = await listPeers(db);
-  if (worker === undefined) throw new Error("there is no worker");
+  const worker = await db.selectFrom("muster.worker").select("id").executeTakeFirstOrThrow();
   await readWorkerFacts(db);
+  await ownedLanes(db, worker.id);
   const held = [...Array(32).keys()];
   await raiseLanes(db, worker.id, held);
   await releaseLanes(db, worker.id, held);

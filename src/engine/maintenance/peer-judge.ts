@@ -1,5 +1,5 @@
 /**
- * The judge: every worker judges the others, at each heartbeat and when a silence comes of age. Dead = session lock free and silent for 1.5 s; frozen = lock held and
+ * The judge: every worker judges the others, at each heartbeat and when a silence comes of age. Dead = session lock free and silent for 1 s; frozen = lock held and
  * silent for 4.5 s. The epochs are raised first, then the dead one's backends are ended.
  */
 import type { WorkerId } from "../../core/ids.ts";
@@ -10,7 +10,7 @@ import type { Store } from "../../store/transaction.ts";
 import { endBackends, heldWorkerLocks, type Peer, removeWorker, serverAgeMs } from "../../store/worker.ts";
 
 export const judgeRules = {
-  deadAfterMs: 1_500,
+  deadAfterMs: 1_000,
   frozenAfterMs: 4_500,
   /** After PostgreSQL started, or the judge's own session was lost, silence proves nothing for so long: others may be coming back. */
   graceMs: 3_000,
