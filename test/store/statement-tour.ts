@@ -21,7 +21,7 @@ import {
   replaceSecretCheck,
 } from "../../src/store/installation.ts";
 import { nextJobMembers, readJobCursors, saveJobCursor } from "../../src/store/job.ts";
-import { ensureHostLanes, freeLanesOf, raiseLanes, releaseLanes } from "../../src/store/lane.ts";
+import { ensureHostLanes, freeLanesOf, ownedLanes, raiseLanes, releaseLanes } from "../../src/store/lane.ts";
 import { readIncarnation } from "../../src/store/ledger.ts";
 import { countPartitionsAhead, dropExpired, ensurePartitions } from "../../src/store/ledger-partition.ts";
 import { areWritten } from "../../src/store/ledger-write.ts";
