@@ -8,13 +8,16 @@ export interface Books {
   ledgerBytes(): Promise<number>;
   /** Rows inserted, updated and deleted so far, the ledger's apart. */
   rowsWritten(): Promise<number>;
-  /** Resolves when PostgreSQL has caught up with what it puts off (vacuum, writing out what a checkpoint covers), after six minutes at the latest. Returns whether it has. */
+  /** Resolves when what is put off has been done (vacuum, writing out what a checkpoint covers), after six minutes at the latest. Returns whether it has. */
   rest(): Promise<boolean>;
   close(): Promise<void>;
 }
 
-/** At rest it is when nothing was vacuumed for so long, and no more pages were written out, which a beating heart dirties; and so long that is waited for, ms. */
-const quietMs = 15_000;
+/**
+ * At rest it is when nothing was vacuumed for so long, and no more pages were written out than a beating heart dirties; and so long that is waited for, ms. An
+ * API process keeps for half a minute what its subscribers read, and then has it to throw away.
+ */
+const quietMs = 45_000;
 const quietWrites = 150;
 const patienceMs = 360_000;
 const lookMs = 1_000;

@@ -18,7 +18,7 @@ const perRequest = 20;
 const connections = 4;
 /** Between two looks at the database while it works, ms: a look reads a row per cluster. */
 const lookMs = 250;
-const restSeconds = 20;
+const restSeconds = 60;
 
 export async function benchClusters(count: number): Promise<void> {
   const installation = await startInstallation();

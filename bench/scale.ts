@@ -11,7 +11,7 @@ import { latency, memoryUnder, printTable, whole } from "./table.ts";
 
 const step = 100;
 const steps = 20;
-const restSeconds = 20;
+const restSeconds = 60;
 
 export async function benchScale(members: number): Promise<void> {
   const { client, pid, databaseUrl, stop } = await startInstallation();
@@ -20,7 +20,7 @@ export async function benchScale(members: number): Promise<void> {
     await makeProfile(client, "big", "sim", {});
     // What cannot be changed in a member that stands, as a new image could not: each is closed and made anew.
     await makeProfile(client, "next", "sim", { zones: ["a"] });
-    const ends = await listen(client, ["action.finished"]);
+    let ends = await listen(client, ["action.finished"]);
     const ended = async (actionId: string): Promise<void> => {
       const line = await ends.next(({ actionId: other }) => other === actionId);
       if (line.data["status"] !== "SUCCEEDED") throw new Error(`the action ended as ${String(line.data["status"])}`);
@@ -48,11 +48,14 @@ export async function benchScale(members: number): Promise<void> {
     const page = await measurePages(client, clusterId, Math.min(1_000, members));
     const rowsPerChange = ((await books.rowsWritten()) - rowsBefore) / (2 * steps * step);
     const single = await measureLatency(client, clusterId, 300);
+    // A subscriber would have its token looked after twice a second.
+    ends.close();
     if (!(await books.rest())) console.log("PostgreSQL has not come to rest: the idle figure is what it still does");
     const cpuBefore = cpuSecondsUnder(pid);
     await new Promise((resolve) => setTimeout(resolve, restSeconds * 1_000));
     const idle = (100 * (cpuSecondsUnder(pid) - cpuBefore)) / restSeconds;
     const [memberBytes, ledgerBytes] = [(await books.memberBytes()) / members, (await books.ledgerBytes()) / members];
+    ends = await listen(client, ["action.finished"]);
     const rollOutMs = await timed(() => rollOut(client, clusterId, "next"));
     const unmakeMs = await timed(() => unmake(client, clusterId));
     printTable(
