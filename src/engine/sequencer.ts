@@ -28,7 +28,7 @@ export interface SequencerDeps {
 }
 
 /** How often a candidate asks for the lock, ms. */
-const standMs = 300;
+const standMs = 500;
 /** A marker that waits this long while somebody holds the lock: that somebody is frozen, ms. */
 const frozenMs = 4_000;
 /** The slow poll that makes up for lost wake-ups; also how often all markers are swept, ms. */

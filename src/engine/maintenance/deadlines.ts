@@ -9,8 +9,8 @@ import { type Store, transaction } from "../../store/transaction.ts";
 import type { LaneBook } from "../lane-book.ts";
 import { startLoop } from "../loop.ts";
 
-/** Between looks, ms. */
-const lookMs = 1_000;
+/** Between looks, ms: an action has an hour. */
+const lookMs = 2_000;
 const window = 1_000;
 
 export function startDeadlines(deps: { readonly store: Store; readonly lanes: LaneBook; readonly logger: Logger }): { stop(): Promise<void> } {

@@ -30,6 +30,8 @@ interface ProberDeps {
 
 /** How far ahead due probes are read, ms. */
 const spanMs = 1_000;
+/** How long a comparison with the database's clock is relied on: no two clocks run apart by a span in that time, ms. */
+const compareMs = 10_000;
 /** Probes under way at most; what is due beyond it waits. */
 const underWayLimit = 256;
 /** The first probes of a member that has just begun to run, ms after each other. */
@@ -47,6 +49,9 @@ class Schedule {
   private readonly verdicts: ProbeVerdicts;
   private readonly loop: Loop;
   private readUntilMs = 0;
+  /** How far the database's clock is ahead of our monotonic one, and when that was last looked at. */
+  private aheadMs = 0;
+  private comparedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(deps: ProberDeps) {
     this.deps = deps;
@@ -72,13 +77,24 @@ class Schedule {
   private async turn(): Promise<number> {
     const { store, lanes } = this.deps;
     const held = [...lanes.held.keys()];
-    const nowMs = (await readClock(store.db)).getTime();
+    const nowMs = await this.databaseNowMs();
     // A gap (the first turn, a pause of the database) is not made up for: the next probe is the one that counts.
     const fromMs = this.readUntilMs < nowMs - spanMs || this.readUntilMs > nowMs + spanMs ? nowMs : this.readUntilMs;
     this.readUntilMs = fromMs + spanMs;
     const nodes = held.length === 0 ? [] : await listProbes(store.db, held, fromMs, spanMs);
     if (nodes.length > 0) this.track(this.fire(nodes, await this.profilesOf(nodes), fromMs - nowMs));
     return Math.max(1, this.readUntilMs - nowMs - 100);
+  }
+
+  /** By the database's clock, ms since 1970. */
+  private async databaseNowMs(): Promise<number> {
+    const { clock } = this.deps.store.runtime;
+    if (clock.monotonicMs() - this.comparedAtMs > compareMs) {
+      const now = await readClock(this.deps.store.db);
+      this.comparedAtMs = clock.monotonicMs();
+      this.aheadMs = now.getTime() - this.comparedAtMs;
+    }
+    return clock.monotonicMs() + this.aheadMs;
   }
 
   private profilesOf(nodes: readonly ProbedNode[]): Promise<ReadonlyMap<string, KnownProfile>> {
