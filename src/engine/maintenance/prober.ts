@@ -86,7 +86,7 @@ class Schedule {
     return Math.max(1, this.readUntilMs - nowMs - 100);
   }
 
-  /** By the database's clock, ms since 1970. */
+  /** By the database's clock, whole ms since 1970. */
   private async databaseNowMs(): Promise<number> {
     const { clock } = this.deps.store.runtime;
     if (clock.monotonicMs() - this.comparedAtMs > compareMs) {
@@ -94,7 +94,7 @@ class Schedule {
       this.comparedAtMs = clock.monotonicMs();
       this.aheadMs = now.getTime() - this.comparedAtMs;
     }
-    return clock.monotonicMs() + this.aheadMs;
+    return Math.round(clock.monotonicMs() + this.aheadMs);
   }
 
   private profilesOf(nodes: readonly ProbedNode[]): Promise<ReadonlyMap<string, KnownProfile>> {
