@@ -11,12 +11,14 @@
  *   npm run bench -- single [members]  30,000 members made and taken away by a driver that takes one per call; `--quick`: 2,000, once
  *   npm run bench -- fair [members]  changes of a cluster of three at rest, and while one of 100,000 grows, one member per call; `--quick`: 5,000
  *   npm run bench -- subscribers [count]  `kill -9` of a real member → the frame at each of 1,000 subscribers; `--quick`: 100
+ *   npm run bench -- profile [members]  where the time goes, by module and by statement: making, a single wish, checking, a page; 100,000; `--quick`: 5,000
  *   npm run bench -- peers [jobs]  beside graphile-worker and pg-boss, which it fetches from npm: 100,000 no-op jobs, one job, a killed worker; `--quick`: 2,000
  */
 import { benchClusters } from "./clusters.ts";
 import { benchEveryday } from "./everyday.ts";
 import { benchFair } from "./fair.ts";
 import { benchPeers } from "./peers.ts";
+import { benchProfile } from "./profile.ts";
 import { benchScale } from "./scale.ts";
 import { benchSingle } from "./single.ts";
 import { benchSubscribers } from "./subscribers.ts";
@@ -35,5 +37,6 @@ else if (scenario === "vacuum") await benchVacuum(Number(size ?? (quick ? 5_000 
 else if (scenario === "single") await benchSingle(Number(size ?? (quick ? 2_000 : 30_000)), quick);
 else if (scenario === "fair") await benchFair(Number(size ?? (quick ? 5_000 : 100_000)), quick);
 else if (scenario === "subscribers") await benchSubscribers(Number(size ?? (quick ? 100 : 1_000)), quick);
+else if (scenario === "profile") await benchProfile(Number(size ?? (quick ? 5_000 : 100_000)));
 else if (scenario === "peers") await benchPeers(Number(size ?? (quick ? 2_000 : 100_000)), quick);
 else throw new Error(`there is no bench ${scenario}`);

@@ -23,7 +23,7 @@ export interface MusterSize {
 }
 
 export interface Throughput {
-  /** Checks: each member's row is locked, its driver asked, the outcome counted and its task removed. */
+  /** Checks: each member is read, its driver asked, and the outcome counted. */
   readonly checked: Spread;
   readonly made: Spread;
   readonly takenAway: Spread;

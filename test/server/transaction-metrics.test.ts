@@ -71,7 +71,9 @@ test("a transaction of another role, whose age we may not see → its age grows 
       async () => undefined,
       () => client.query("begin; select txid_current()"),
       async () =>
-        expect(await readOpenTransactions(database.db)).toMatchObject([{ ms: null, age: 1, whose: expect.stringContaining("role stranger_") }]),
+        expect(await readOpenTransactions(database.db)).toMatchObject([
+          { ms: null, age: expect.any(Number), whose: expect.stringContaining("role stranger_") },
+        ]),
       async () => undefined,
       () => client.query("commit"),
     ]);
@@ -91,8 +93,10 @@ test("a transaction of our own role, and a prepared one → their age by Postgre
     expect(Number(told)).toBeGreaterThan(0.2);
     await own.query("prepare transaction 'left lying'");
     const [prepared] = await readOpenTransactions(database.db);
-    expect(prepared).toMatchObject({ id: "prepared left lying", whose: "prepared as left lying", age: 1 });
+    expect(prepared).toMatchObject({ id: "prepared left lying", whose: "prepared as left lying" });
     expect(prepared?.ms).toBeGreaterThan(0);
+    // In transactions of the whole server, of which others may have begun some.
+    expect(prepared?.age).toBeGreaterThan(0);
     await own.query("rollback prepared 'left lying'");
     expect(await readOpenTransactions(database.db)).toEqual([]);
   } finally {
