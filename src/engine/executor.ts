@@ -145,7 +145,7 @@ export function startExecutor(deps: ExecutorDeps): Executor {
     ...deps,
     dispatch,
     open: (verb) => (crowded ? 0 : inFlightLimit + (verb === "delete" ? reserve : 0) - underWay()),
-    crowded: () => crowded,
+    crowded: () => hand?.crowded === true,
     shareOf: laneShare,
     marginMs,
     start,

@@ -57,7 +57,7 @@ export interface PlacesDeps {
   readonly signal: () => AbortSignal;
   /** How many nodes there is room for, in front of whom nobody waits. */
   readonly open: (verb: Verb) => number;
-  /** More is due than was read, or than there is room for. */
+  /** More is due than was read. */
   readonly crowded: () => boolean;
   /** This worker's share of what a driver's rate allows, 0 … 1. */
   readonly shareOf: (driver: Driver, held: ReadonlyMap<number, bigint>) => number;
