@@ -2,6 +2,7 @@
  * Very many subscribers to one cluster's health, each with a WebSocket of its own: how long it takes from `kill -9` of a real member until each of them has
  * the frame. They are all read in this one process, whose time is part of what is measured.
  */
+import { setMaxListeners } from "node:events";
 import { connect } from "../src/cli/client.ts";
 import { ClusterDocument, FeedCursorDocument, NodeDocument, NodeHealthDocument } from "../src/cli/graphql/generated/graphql.ts";
 import { listen, makeCluster, makeProfile, unmake } from "./ask.ts";
@@ -33,6 +34,8 @@ export async function benchSubscribers(count: number, quick: boolean): Promise<v
     const { feedCursor } = await client.request(FeedCursorDocument, {});
     const rounds = new Map<string, Round>();
     const over = new AbortController();
+    // Everybody listens: that is no leak.
+    setMaxListeners(0, over.signal);
     let twice = 0;
     const follow = async (): Promise<void> => {
       const own = connect(installation);

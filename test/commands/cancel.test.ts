@@ -8,7 +8,9 @@ import type { CommandContext } from "../../src/commands/command.ts";
 import { createClusterNode, deleteClusterNode } from "../../src/commands/node.ts";
 import { createProject } from "../../src/commands/project.ts";
 import { type ActionId, type ClusterId, encodeId, type ProfileId } from "../../src/core/ids.ts";
+import { stepActions } from "../../src/store/action-write.ts";
 import { getNodesByIds } from "../../src/store/node.ts";
+import { transaction } from "../../src/store/transaction.ts";
 import { startWorld, type World } from "../support/world.ts";
 import { readEventsOf } from "./history.ts";
 import { aCluster, actionNow, aProfile, clusterNow, refusalOf, valueOf } from "./support.ts";
@@ -56,6 +58,39 @@ describe("cancelling a wish about the size", () => {
     expect((await actionNow(context, made.actionId)).progress).toEqual({ total: 100, done: 30, failed: 0 });
     const types = (await readEventsOf(context, { clusterId: made.clusterId })).map((event) => event.type);
     expect(types.slice(-2)).toEqual(["action.finished", "cluster.resized"]);
+  });
+
+  test("it is just being ended by a planner → ALREADY_FINISHED, and nothing is taken back", async () => {
+    const made = await aCluster(context, profileId, { name: "done", desiredCapacity: 100 });
+    const forget = await pretend(made.clusterId, { active: 60, planned: 40 });
+    const before = await clusterNow(context, made.clusterId);
+    let commit = (): void => undefined;
+    const mayCommit = new Promise<void>((resolve) => {
+      commit = resolve;
+    });
+    let ended = (): void => undefined;
+    const hasEnded = new Promise<void>((resolve) => {
+      ended = resolve;
+    });
+    const ending = transaction(world.store, async (tx) => {
+      await stepActions(tx, await tx.now(), [{ id: made.actionId, event: "succeeded" }]);
+      ended();
+      await mayCommit;
+    });
+    await hasEnded;
+    const cancelling = cancel(made.actionId);
+    await world.until("it waits for the action", async () => {
+      const { rows } =
+        await sql`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%action.lock%'`.execute(
+          world.store.db,
+        );
+      return rows.length > 0;
+    });
+    commit();
+    await ending;
+    expect(refusalOf(await cancelling)).toMatchObject({ reason: "ALREADY_FINISHED", message: "The action has ended: SUCCEEDED." });
+    expect(await clusterNow(context, made.clusterId)).toEqual(before);
+    await forget();
   });
 
   test("shrinking → those not yet wanted gone stay", async () => {
