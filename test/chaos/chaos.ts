@@ -31,7 +31,14 @@ export interface ChaosOptions {
 
 export interface ChaosResult {
   readonly broken: readonly string[];
-  readonly mutations: { readonly asked: number; readonly accepted: number; readonly refused: number; readonly repeated: number };
+  readonly mutations: {
+    readonly asked: number;
+    readonly accepted: number;
+    readonly refused: number;
+    /** How often each was the reason, without names and numbers; the most frequent first. */
+    readonly refusals: readonly (readonly [string, number])[];
+    readonly repeated: number;
+  };
   readonly faults: ReadonlyMap<FaultKind, number>;
   readonly provider: { readonly calls: number; readonly created: number; readonly fencedOff: number };
   readonly events: number;
@@ -80,6 +87,7 @@ export async function runChaos(options: ChaosOptions, runtime: Runtime): Promise
         asked: journal.length,
         accepted: journal.filter(({ accepted }) => accepted.size > 0).length,
         refused: journal.filter(({ accepted }) => accepted.size === 0).length,
+        refusals: refusalsIn(journal),
         repeated: journal.reduce((sum, { lost }) => sum + lost.length, 0),
       },
       faults: done,
@@ -95,6 +103,19 @@ export async function runChaos(options: ChaosOptions, runtime: Runtime): Promise
     await db.destroy();
     await installation.stop({ keep: result === null || result.broken.length > 0 });
   }
+}
+
+function refusalsIn(journal: readonly Noted[]): [string, number][] {
+  const counts = new Map<string, number>();
+  for (const { accepted, refused } of journal) {
+    const [first] = accepted.size === 0 ? refused : [];
+    const kind = (first ?? "")
+      .replace(/\s+/g, " ")
+      .replace(/\b(cluster|node) \S+(?= (is|are|has|in)\b)/g, "$1 …")
+      .replace(/\d+/g, "N");
+    if (kind !== "") counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  }
+  return [...counts].sort(([, a], [, b]) => b - a);
 }
 
 /** Profiles, and the cluster that counts. Made by the commands themselves: before the storm there is nothing to be proved. */

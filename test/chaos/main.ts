@@ -14,6 +14,8 @@ const { values } = parseArgs({
     every: { type: "string", default: "1500" },
   },
 });
+/** How many of the reasons why mutations were refused are told. */
+const reasons = 8;
 const seed = Number(values.seed);
 console.log(`seed ${seed}: the same faults and the same requests every time; how they interleave is this machine's doing`);
 const result = await runChaos(
@@ -40,6 +42,7 @@ function print({ mutations, faults, provider, events, resumed, takeovers, settle
     ["mutations asked", mutations.asked],
     ["… accepted", mutations.accepted],
     ["… refused (rightly: see what is broken)", mutations.refused],
+    ...mutations.refusals.slice(0, reasons).map(([why, n]) => [`… … ${why}`, n] as const),
     ["… answers lost, and asked again", mutations.repeated],
     ...[...faults].map(([kind, n]) => [`fault ${kind}`, n] as const),
     ["provider calls", provider.calls],
