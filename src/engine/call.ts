@@ -37,6 +37,14 @@ export function verbOf(task: Pick<DueTask, "kind" | "params">): Verb | null {
 }
 
 /**
+ * Whether it closes a former life, after which another one is made. Of one that the provider named, that may be said again: whenever it arrives, it is that
+ * one's end. Reading back would only find dead what was closed.
+ */
+export function closesLife(task: Pick<DueTask, "kind" | "params">): boolean {
+  return (task.kind === "RECOVER" || task.kind === "UPDATE") && verbOf(task) === "delete";
+}
+
+/**
  * Whose calls fail or come out well together. A profile says which provider is asked, with whose rights and quota: a broken one stops nobody
  * else's. And where nothing can be made any more, something can still be taken away.
  */

@@ -3,14 +3,14 @@
  * decision names everything that follows: status, next task, action, totals, probe, signals. The outbox writes it.
  */
 import { type HealthStatus, type HealthSubject, judgeHealth, type Signal, type Signals } from "../core/health.ts";
-import type { JsonObject } from "../core/json.ts";
-import { safeJson, safeText } from "../core/json.ts";
+import { type JsonObject, safeJson, safeText } from "../core/json.ts";
 import { type NodeEvent, type NodeStatus, nodeTransition, type TaskKind } from "../core/node.ts";
 import { type Deaths, oneMoreDeath, remedyDelayMs, rungOf } from "../core/plan/ladder.ts";
 import { afterFailure, retryRules } from "../core/retry.ts";
 import type { DriverError, Inspection, Made, Observation, ProbePlan } from "../drivers/driver.ts";
 import type { CountField } from "../store/count.ts";
 import type { NodePatch, NodeState } from "../store/node-write.ts";
+import { closesLife } from "./call.ts";
 
 /** A task as it was begun. `stage` in its parameters tells a recovery's two halves apart, and those of an update from one in place. */
 export interface BegunTask {
@@ -270,8 +270,9 @@ function decideInspected(
 function decideFailure(node: NodeState, task: BegunTask, error: DriverError, memory: Memory, ground: Ground): Decision {
   const { now, fraction, keyed } = ground;
   const reason = safeText(`${error.code}: ${error.message}`);
-  // A keyed call whose answer was lost is simply made again: the provider does one key once.
-  const errorClass = error.class === "unknown" && keyed ? "transient" : error.class;
+  // Where the answer was lost: a keyed call is simply made again, since the provider does one key once; so is the closing of what is known by its id.
+  const again = error.class === "unknown" && (keyed || (node.physicalId !== null && closesLife(task)));
+  const errorClass = again ? "transient" : error.class;
   // There is nothing left that could be changed in place.
   const next =
     isInPlace(task) && error.epochClosed === true ? ({ next: "giveUp" } as const) : afterFailure(task.kind, errorClass, task.attempt, fraction);

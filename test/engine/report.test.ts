@@ -228,9 +228,18 @@ describe("a task's report", () => {
   });
 
   test("the answer to a check is lost → it is asked again, and the member is what it was", () => {
-    const decision = decideTask(plainNode, { kind: "CHECK", attempt: 1, params: null }, failed("unknown"), blank, plainGround);
+    const decision = decideTask(plainNode, { kind: "CHECK", attempt: 1, params: null }, failed("unknown"), blank, { ...plainGround, keyed: false });
     expect(decision).toMatchObject({ task: { kind: "CHECK", attempt: 1 }, action: null });
     expect(decision.patch?.status).toBeUndefined();
+  });
+
+  test("the answer to a recovery's closing is lost → said again, never read back: what is dead then is dead by us; its making is read back", () => {
+    const node: NodeState = { ...plainNode, status: "RECOVERING", physicalId: "thing-1" };
+    const lost = (stage: string, known: NodeState) =>
+      decideTask(known, { kind: "RECOVER", attempt: 1, params: { stage } }, failed("unknown"), blank, { ...plainGround, keyed: false });
+    expect(lost("close", node)).toMatchObject({ task: { kind: "RECOVER", attempt: 1, params: { stage: "close" } }, action: null });
+    expect(lost("make", node)).toMatchObject({ task: { kind: "INSPECT" } });
+    expect(lost("close", { ...node, physicalId: null })).toMatchObject({ task: { kind: "INSPECT" } });
   });
 
   test("a check that cannot be carried out → UNKNOWN, asked again; of one in ERROR nothing changes", () => {
