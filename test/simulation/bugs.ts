@@ -82,8 +82,8 @@ export const bugs: readonly Bug[] = [
   ]),
   bug("unknown-is-transient", "every call whose answer was lost is simply made again", [
     "engine/report.ts",
-    'error.class === "unknown" && keyed',
-    'error.class === "unknown"',
+    'error.class === "unknown" && (keyed || (node.physicalId !== null && closesLife(task)))',
+    'error.class === "unknown" && (keyed || closesLife !== null)',
   ]),
   bug("late-outcome", "an outcome counts in whatever status the node is by now", [
     "engine/report.ts",
