@@ -18,7 +18,6 @@ import {
 } from "../store/cluster-plan.ts";
 import type { Database } from "../store/database.ts";
 import type { DueCluster } from "../store/due.ts";
-import { isAbsence } from "../store/failure.ts";
 import type { JobCursor } from "../store/job.ts";
 import { checkLanes } from "../store/lane.ts";
 import { insertPlannedNodes, lockNodes, type PlannedNode } from "../store/node-write.ts";
@@ -32,7 +31,7 @@ import { findPatients, heal } from "./heal.ts";
 import { type JobReach, reachMembers, spreadJob } from "./jobs.ts";
 import type { LaneBook } from "./lane-book.ts";
 import { type Host, newIds, newMembers } from "./new-members.ts";
-import { Beginning, endBeginnings, hasPlaces, ownsAllLanes, type Places, taskOf, type WindowOutcome } from "./places.ts";
+import { Beginning, hasPlaces, ownsAllLanes, type Places, taskOf, writeWindow } from "./places.ts";
 import { findOutdated, rollOut } from "./roll-out.ts";
 import type { KnownProfile, SpecCache } from "./specs.ts";
 
@@ -83,17 +82,7 @@ export async function applyPlan(
   if (jobs.open.length === 0 && !abandoning && idle(cluster, plan)) return { end: "done", queues: false };
   const window = openWindow(deps, cluster, plan, carriers);
   const beginnings = [window.create, window.remove];
-  let end: Applied["end"] = "void";
-  let outcome: WindowOutcome = "not";
-  try {
-    end = await applyWindow(deps, due, cluster, plan, carriers, jobs, window);
-    if (end !== "void") outcome = "committed";
-  } catch (error) {
-    if (isAbsence(error)) outcome = "unknown";
-    throw error;
-  } finally {
-    endBeginnings(deps.lanes, beginnings, outcome);
-  }
+  const end = (await writeWindow(deps.lanes, beginnings, () => applyWindow(deps, due, cluster, plan, carriers, jobs, window))) ?? "void";
   const lays = plan.heal > 0 || rollOutSteps(plan) > 0 || jobs.open.length > 0;
   return { end, queues: lays || beginnings.some((beginning) => beginning.queues) };
 }
@@ -123,6 +112,7 @@ function openWindow({ store, lanes, places }: ApplyDeps, cluster: PlannedCluster
   return { create, remove, newIds: kept, removeCount: ownsAllLanes(lanes.held) && later(remove) ? remove.places : toRemove };
 }
 
+/** @returns null: the wish has changed meanwhile */
 async function applyWindow(
   deps: ApplyDeps,
   due: DueCluster,
@@ -131,7 +121,7 @@ async function applyWindow(
   { hosts }: Carriers,
   jobs: Jobs,
   window: Window,
-): Promise<Applied["end"]> {
+): Promise<Exclude<Applied["end"], "void"> | null> {
   const { store, lanes } = deps;
   const ofProfile = (task: DueTask): boolean => task.profileId === cluster.profileId;
   const isFree = (task: DueTask): boolean => !lanes.inFlight.has(task.nodeId);
@@ -139,7 +129,7 @@ async function applyWindow(
   const rolled = rollOutSteps(plan) > 0;
   return transaction(store, async (tx) => {
     // What members are made from must be there as long as they are.
-    if ((window.newIds.length > 0 || rolled) && (await holdProfiles(tx.db, [cluster.profileId])).size === 0) return "void";
+    if ((window.newIds.length > 0 || rolled) && (await holdProfiles(tx.db, [cluster.profileId])).size === 0) return null;
     // Whom its steps are about is found before the lanes are checked, since they must be checked all at once, and locked after that.
     const victims = window.removeCount > 0 ? await selectVictims(tx.db, cluster.id, window.removeCount, !cluster.deleting) : [];
     const reached = await reachAll(tx.db, cluster.id, jobs);
@@ -148,7 +138,7 @@ async function applyWindow(
       new Map([[due.lane, lanes.held.get(due.lane) ?? 0n], ...window.create.choose(window.newIds), ...window.remove.choose(victims)]),
     );
     const size = await readWantedSize(tx.db, cluster);
-    if (size === null || size < plan.serves.least || size > plan.serves.most) return "void";
+    if (size === null || size < plan.serves.least || size > plan.serves.most) return null;
     // Its own changes need no further pass: it has planned them.
     const quiet: Tx = { ...tx, markDue: () => undefined };
     const now = await tx.now();

@@ -8,6 +8,7 @@ import type { JsonObject } from "../core/json.ts";
 import { laneOf, sharedLanes } from "../core/lane.ts";
 import type { TaskKind } from "../core/node.ts";
 import type { Driver } from "../drivers/driver.ts";
+import { isAbsence } from "../store/failure.ts";
 import type { Beginnings, NodeState } from "../store/node-write.ts";
 import type { DueTask } from "../store/task.ts";
 import type { Store } from "../store/transaction.ts";
@@ -112,7 +113,7 @@ export function createPlaces(deps: PlacesDeps): Places & { readonly taken: numbe
 }
 
 /** unknown: the COMMIT was not answered, and could not be read back. */
-export type WindowOutcome = "committed" | "not" | "unknown";
+type WindowOutcome = "committed" | "not" | "unknown";
 
 /** One kind of step of one window, as far as it is begun with the window. Made for shared lanes, which a node's id tells. */
 export class Beginning {
@@ -170,9 +171,23 @@ export class Beginning {
   }
 }
 
-/** Ends what a window began. What is written as begun, or may be, and is not carried out is due again with the executor's next turn. */
-export function endBeginnings(lanes: LaneBook, beginnings: Iterable<Beginning>, outcome: WindowOutcome): void {
-  for (const beginning of beginnings) for (const lane of beginning.end(outcome)) lanes.doubtful.add(lane);
+/**
+ * Writes a window and ends what it begins, however it comes out. What is written as begun, or may be, and is not carried out is due again with
+ * the executor's next turn.
+ * @param write null: nothing was written
+ */
+export async function writeWindow<T>(lanes: LaneBook, beginnings: readonly Beginning[], write: () => Promise<T | null>): Promise<T | null> {
+  let outcome: WindowOutcome = "not";
+  try {
+    const written = await write();
+    if (written !== null) outcome = "committed";
+    return written;
+  } catch (error) {
+    if (isAbsence(error)) outcome = "unknown";
+    throw error;
+  } finally {
+    for (const beginning of beginnings) for (const lane of beginning.end(outcome)) lanes.doubtful.add(lane);
+  }
 }
 
 export function ownsAllLanes(held: ReadonlyMap<number, bigint>): boolean {

@@ -1,16 +1,18 @@
 /**
- * What becomes of a node after a report: pure. A report is an outcome of a driver call, or an observation (a watch, a probe). The
- * decision names everything that follows: status, next task, action, totals, probe, signals. The outbox writes it.
+ * What becomes of a node after a begun task's outcome: pure. The decision names everything that follows: status, next task, action, totals, probe,
+ * signals. The outbox writes it.
  */
-import { type HealthStatus, type HealthSubject, judgeHealth, type Signal, type Signals } from "../core/health.ts";
+import { judgeHealth, type Signal, type Signals } from "../core/health.ts";
 import { type JsonObject, safeJson, safeText } from "../core/json.ts";
 import { type NodeEvent, type NodeStatus, nodeTransition, type TaskKind } from "../core/node.ts";
-import { type Deaths, oneMoreDeath, remedyDelayMs, rungOf } from "../core/plan/ladder.ts";
+import { oneMoreDeath, remedyDelayMs, rungOf } from "../core/plan/ladder.ts";
 import { afterFailure, retryRules } from "../core/retry.ts";
-import type { DriverError, Inspection, Made, Observation, ProbePlan } from "../drivers/driver.ts";
+import type { DriverError, Inspection, Made, Observation } from "../drivers/driver.ts";
 import type { CountField } from "../store/count.ts";
 import type { NodePatch, NodeState } from "../store/node-write.ts";
 import { closesLife } from "./call.ts";
+import { changedSignals, type Decision, type Ground, heard, later, type Memory, nothing } from "./decision.ts";
+import { decideObservation } from "./observation.ts";
 
 /** A task as it was begun. `stage` in its parameters tells a recovery's two halves apart, and those of an update from one in place. */
 export interface BegunTask {
@@ -25,57 +27,6 @@ export type TaskReport =
   | { readonly kind: "closed" }
   | { readonly kind: "inspected"; readonly inspection: Inspection }
   | { readonly kind: "failed"; readonly error: DriverError };
-
-/** What the outbox knows of a node besides its row. */
-export interface Memory {
-  readonly signals: Signals;
-  readonly crashes: (Deaths & { readonly lastAtMs: number }) | null;
-  /** Whether its death, if it is in ERROR, is a fact or a probe's word. */
-  readonly certain: boolean;
-}
-
-export interface Ground {
-  readonly now: Date;
-  /** Uniform in [0, 1), for jitter. */
-  readonly fraction: number;
-  /** How the node is probed, if it is. */
-  readonly probe: ProbePlan | null;
-  readonly keyed: boolean;
-  /** How long from now a call whose outcome is unknown may still take effect, or be missing in the provider's list, ms; 0: keyed, so it does not matter. */
-  readonly settleMs: number;
-  /** The report came from the member's own host: host and agent are heard, whatever became of the workload. */
-  readonly fromHost: boolean;
-}
-
-export interface Decision {
-  readonly patch: NodePatch | null;
-  /** The row goes. */
-  readonly remove: boolean;
-  readonly task: { readonly kind: TaskKind; readonly dueAt: Date; readonly attempt: number; readonly params: JsonObject | null } | "drop" | "keep";
-  readonly action: { readonly event: "succeeded" | "failed"; readonly reason: string | null } | null;
-  readonly totals: readonly CountField[];
-  readonly probe: "start" | "stop" | "keep";
-  /** Signals as they are from now on; null: unchanged. */
-  readonly signals: Signals | null;
-  /** Deaths in a row, with this one; null: it did not die. */
-  readonly crashes: Deaths | null;
-  /** Signals whose status changed, for the ledger. */
-  readonly changedSignals: readonly { readonly subject: HealthSubject; readonly from: HealthStatus; readonly to: Signal }[];
-}
-
-const nothing: Decision = {
-  patch: null,
-  remove: false,
-  task: "keep",
-  action: null,
-  totals: [],
-  probe: "keep",
-  signals: null,
-  crashes: null,
-  changedSignals: [],
-};
-
-const later = (now: Date, ms: number): Date => new Date(now.getTime() + ms);
 
 /** In which statuses a kind of task means something. In any other its outcome came too late: what is to be done next is another's word. */
 const meantFor: Readonly<Record<TaskKind, ReadonlySet<NodeStatus>>> = {
@@ -327,77 +278,4 @@ function failedEvent(kind: TaskKind): NodeEvent | null {
   if (kind === "CREATE") return "createFailed";
   if (kind === "RECOVER") return "recoverFailed";
   return kind === "UPDATE" ? "updateFailed" : null;
-}
-
-/** Statuses in which a workload is expected to work, so that its death matters. */
-const working: ReadonlySet<NodeStatus> = new Set(["ACTIVE", "WARNING", "UPDATING", "SUSPENDED", "UNKNOWN"]);
-
-/** Decides what follows from something that was seen. Observations of another life are ignored. */
-export function decideObservation(node: NodeState, seen: Observation, memory: Memory, ground: Ground): Decision {
-  const { now, fraction, probe } = ground;
-  if (seen.epoch !== node.epoch || node.startedAt === null) return nothing;
-  if ((!working.has(node.status) && node.status !== "ERROR") || node.replacing) return nothing;
-  const former = memory.signals[seen.subject];
-  const since = former?.status === seen.status ? former.sinceMs : seen.observedAtMs;
-  const signal: Signal = {
-    status: seen.status,
-    reason: seen.reason,
-    message: seen.message === null ? null : safeText(seen.message),
-    observedAtMs: seen.observedAtMs,
-    sinceMs: since,
-  };
-  const signals: Signals = { ...heard(memory.signals, ground), [seen.subject]: signal };
-  const starting = probe !== null && now.getTime() - node.startedAt.getTime() < probe.startPeriodMs;
-  const verdict = judgeHealth({ nodeStatus: node.status, signals, starting });
-  const health = { health: verdict.status, healthReason: verdict.reason, healthMessage: verdict.message, occurredAtMs: seen.observedAtMs };
-  const common = { ...nothing, signals, changedSignals: changedSignals(memory.signals, signals) };
-  const certain = verdict.status === "UNHEALTHY" && (verdict.reason === "DEAD" || verdict.reason === "HOST_DOWN");
-  if (verdict.status === "UNHEALTHY" && working.has(node.status)) {
-    const status = nodeTransition(node.status, "vanished");
-    if (status === null || status === "GONE") return { ...common, patch: health };
-    const life = { healthy: node.health === "HEALTHY", beganAtMs: node.startedAt.getTime() };
-    const crashes = oneMoreDeath(memory.crashes, life, now.getTime());
-    const reason = safeText(verdict.message ?? verdict.reason);
-    return {
-      ...common,
-      patch: {
-        ...health,
-        status,
-        statusReason: reason,
-        actionId: null,
-        remedy: { at: later(now, remedyDelayMs(crashes.crashes, fraction)), certain, rung: rungOf(crashes) },
-      },
-      task: "drop",
-      // Whatever was being done to it has met its death.
-      action: { event: "failed", reason },
-      crashes,
-    };
-  }
-  if (certain && node.status === "ERROR" && !memory.certain) {
-    // What was a probe's word is a fact by now: nothing keeps its remedy back any more.
-    const rung = memory.crashes === null ? 0 : rungOf(memory.crashes);
-    return { ...common, patch: { ...health, statusReason: safeText(verdict.message ?? verdict.reason), remedy: { at: now, certain, rung } } };
-  }
-  if (verdict.status === "HEALTHY" && node.status === "ERROR" && !memory.certain) {
-    // It came back by itself before a remedy began.
-    return { ...common, patch: { ...health, status: "ACTIVE", statusReason: null } };
-  }
-  return { ...common, patch: health };
-}
-
-/** A host-bound driver speaks from the member's host: that it speaks at all proves the host and the agent (this worker) well. */
-function heard(signals: Signals, ground: Ground): Signals {
-  if (!ground.fromHost) return signals;
-  const atMs = ground.now.getTime();
-  const well = (former: Signal | undefined, reason: string): Signal =>
-    former?.status === "HEALTHY" ? former : { status: "HEALTHY", reason, message: null, observedAtMs: atMs, sinceMs: atMs };
-  return { ...signals, HOST: well(signals.HOST, "HOST_HEARD"), AGENT: well(signals.AGENT, "WORKER_HEARD") };
-}
-
-function changedSignals(former: Signals, next: Signals): Decision["changedSignals"] {
-  return (["HOST", "AGENT", "WORKLOAD"] as const).flatMap((subject) => {
-    const to = next[subject];
-    const from = former[subject]?.status ?? "UNKNOWN";
-    return to === undefined || to.status === from ? [] : [{ subject, from, to }];
-  });
 }

@@ -10,7 +10,6 @@ import { listOpenActionsOf, type OpenAction, progressOf, stepActions } from "../
 import { type PlannedCluster, readPlannedClusters, readWantedSizes, saveObserved, takeIndexesOf } from "../store/cluster-plan.ts";
 import { type Counts, noCounts, readCounts } from "../store/count.ts";
 import type { DueCluster, Settled } from "../store/due.ts";
-import { isAbsence } from "../store/failure.ts";
 import { checkLanes } from "../store/lane.ts";
 import { type Beginnings, insertPlannedNodes, type PlannedNode } from "../store/node-write.ts";
 import { holdProfiles } from "../store/profile.ts";
@@ -19,7 +18,7 @@ import { type ApplyDeps, createTask, foundBy, idle, tellChanges } from "./apply-
 import type { ClusterMemory } from "./cluster-memory.ts";
 import { isJob } from "./jobs.ts";
 import { newIds, newMembers } from "./new-members.ts";
-import { Beginning, endBeginnings, hasPlaces, type WindowOutcome } from "./places.ts";
+import { Beginning, hasPlaces, writeWindow } from "./places.ts";
 import type { KnownProfile } from "./specs.ts";
 
 /** New members of a cluster at most: with 64 clusters a turn, a transaction stays far below 10,000 rows. */
@@ -131,10 +130,8 @@ async function apply(deps: SmallPlansDeps, plans: readonly Small[]): Promise<Rea
   const firstIndexes =
     making.length === 0 ? new Map() : await takeIndexesOf(store.db, new Map(making.map(({ cluster, plan }) => [cluster.id, plan.create])));
   const beginnings = beginningsOf(deps, making);
-  let done = new Set<ClusterId>();
-  let outcome: WindowOutcome = "not";
-  try {
-    done = await transaction(store, async (tx) => {
+  const write = (): Promise<ReadonlySet<ClusterId>> =>
+    transaction(store, async (tx) => {
       const there = await holdProfiles(tx.db, [...beginnings.keys()]);
       const epochs = new Map(plans.map(({ due }) => [due.lane, lanes.held.get(due.lane) ?? 0n]));
       for (const [profileId, beginning] of beginnings)
@@ -172,13 +169,7 @@ async function apply(deps: SmallPlansDeps, plans: readonly Small[]): Promise<Rea
       );
       return new Set(good.map(({ cluster }) => cluster.id));
     });
-    outcome = "committed";
-  } catch (error) {
-    if (isAbsence(error)) outcome = "unknown";
-    throw error;
-  } finally {
-    endBeginnings(lanes, beginnings.values(), outcome);
-  }
+  const done = (await writeWindow(lanes, [...beginnings.values()], write)) ?? new Set();
   const queued = making.filter(({ cluster }) => done.has(cluster.id) && beginnings.get(cluster.profileId)?.queues === true);
   for (const { cluster } of queued) deps.onPlanned(cluster.id);
   // The lanes of new tasks may be other workers'.

@@ -9,8 +9,10 @@ import { deleteNodes, lockNodes, type NodePatch, type NodeState, saveNodes, subj
 import { holdProfiles } from "../store/profile.ts";
 import { dropTasks, type NewTask, setTasks } from "../store/task.ts";
 import { type Store, type Tx, transaction } from "../store/transaction.ts";
+import type { Decision } from "./decision.ts";
+import { decideObservation } from "./observation.ts";
 import type { Report } from "./outbox.ts";
-import { type Decision, decideObservation, decideTask } from "./report.ts";
+import { decideTask } from "./report.ts";
 import type { KnownProfile, SpecCache } from "./specs.ts";
 
 interface Decided {

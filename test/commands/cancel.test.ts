@@ -11,6 +11,7 @@ import { type ActionId, type ClusterId, encodeId, type ProfileId } from "../../s
 import { stepActions } from "../../src/store/action-write.ts";
 import { getNodesByIds } from "../../src/store/node.ts";
 import { transaction } from "../../src/store/transaction.ts";
+import { createGate, untilLocked } from "../support/gate.ts";
 import { startWorld, type World } from "../support/world.ts";
 import { readEventsOf } from "./history.ts";
 import { aCluster, actionNow, aProfile, clusterNow, refusalOf, valueOf } from "./support.ts";
@@ -64,29 +65,15 @@ describe("cancelling a wish about the size", () => {
     const made = await aCluster(context, profileId, { name: "done", desiredCapacity: 100 });
     const forget = await pretend(made.clusterId, { active: 60, planned: 40 });
     const before = await clusterNow(context, made.clusterId);
-    let commit = (): void => undefined;
-    const mayCommit = new Promise<void>((resolve) => {
-      commit = resolve;
-    });
-    let ended = (): void => undefined;
-    const hasEnded = new Promise<void>((resolve) => {
-      ended = resolve;
-    });
+    const ended = createGate();
     const ending = transaction(world.store, async (tx) => {
       await stepActions(tx, await tx.now(), [{ id: made.actionId, event: "succeeded" }]);
-      ended();
-      await mayCommit;
+      await ended.pass();
     });
-    await hasEnded;
+    await ended.reached;
     const cancelling = cancel(made.actionId);
-    await world.until("it waits for the action", async () => {
-      const { rows } =
-        await sql`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%action.lock%'`.execute(
-          world.store.db,
-        );
-      return rows.length > 0;
-    });
-    commit();
+    await untilLocked(world, "action.lock");
+    ended.open();
     await ending;
     expect(refusalOf(await cancelling)).toMatchObject({ reason: "ALREADY_FINISHED", message: "The action has ended: SUCCEEDED." });
     expect(await clusterNow(context, made.clusterId)).toEqual(before);

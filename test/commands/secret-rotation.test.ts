@@ -11,6 +11,7 @@ import { getProfilesByIds } from "../../src/store/profile.ts";
 import { readProfileSpecs } from "../../src/store/profile-spec.ts";
 import type { Store } from "../../src/store/transaction.ts";
 import { createVault, keyIdOf, openSpec, sealSpec, type Vault } from "../../src/store/vault.ts";
+import { createGate, untilLocked } from "../support/gate.ts";
 import { startWorld, type World } from "../support/world.ts";
 import { secretiveDriver } from "./secretive-driver.ts";
 import { refusalOf, valueOf } from "./support.ts";
@@ -137,36 +138,22 @@ describe("a pass", () => {
 describe("beside a rotation", () => {
   test("a create that has sealed and not committed → the new key waits for it, and the pass finds it", async () => {
     const { db } = world.store;
-    let release = (): void => undefined;
-    const held = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    let sealed = (): void => undefined;
-    const hasSealed = new Promise<void>((resolve) => {
-      sealed = resolve;
-    });
+    const sealed = createGate();
     const holding = db.transaction().execute(async (tx) => {
       await sql`select secret_check from muster.installation for share`.execute(tx);
-      sealed();
-      await held;
+      await sealed.pass();
     });
-    await hasSealed;
+    await sealed.reached;
     let turned = false;
     const turning = turnTo(2).then((done) => {
       turned = true;
       return done;
     });
     try {
-      await world.until("it waits for the create", async () => {
-        const { rows } =
-          await sql`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%installation.lock_key%'`.execute(
-            db,
-          );
-        return rows.length > 0;
-      });
+      await untilLocked(world, "installation.lock_key");
       expect(turned).toBe(false);
     } finally {
-      release();
+      sealed.open();
     }
     await Promise.all([holding, turning]);
   });

@@ -8,32 +8,7 @@ import { checkLanes, claimLanes, freeLanesOf, LaneLost } from "../../src/store/l
 import { type Store, transaction } from "../../src/store/transaction.ts";
 import { silentWake } from "../../src/store/wake.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
-
-interface Gate {
-  readonly reached: Promise<void>;
-  readonly open: () => void;
-  /** Says that it was reached, and waits until it is opened. */
-  pass(): Promise<void>;
-}
-
-function createGate(): Gate {
-  let arrive = (): void => undefined;
-  let open = (): void => undefined;
-  const reached = new Promise<void>((resolve) => {
-    arrive = resolve;
-  });
-  const opened = new Promise<void>((resolve) => {
-    open = resolve;
-  });
-  return {
-    reached,
-    open: () => open(),
-    pass: async () => {
-      arrive();
-      await opened;
-    },
-  };
-}
+import { createGate, type Gate } from "../support/gate.ts";
 
 describe("a transaction of a lane's owner, and a takeover of the lane", () => {
   const runtime = realRuntime();

@@ -5,7 +5,8 @@ import { brandId } from "../../src/core/ids.ts";
 import { nodeStatuses, taskKinds } from "../../src/core/node.ts";
 import { errorClasses } from "../../src/core/retry.ts";
 import type { Made, Observation, ProbePlan } from "../../src/drivers/driver.ts";
-import type { Ground, Memory, TaskReport } from "../../src/engine/report.ts";
+import type { Ground, Memory } from "../../src/engine/decision.ts";
+import type { TaskReport } from "../../src/engine/report.ts";
 import type { NodeState } from "../../src/store/node-write.ts";
 
 const uuid = (n: number): string => `00000000-0000-7000-8000-${n.toString(16).padStart(12, "0")}`;

@@ -1,5 +1,4 @@
 /** maxSize holds for what there is, not only for what is wanted: a member that somebody names and a plan that makes others know of each other. */
-import { sql } from "kysely";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { resizeCluster, scaleInCluster } from "../../src/commands/cluster-size.ts";
 import { createClusterNode } from "../../src/commands/node.ts";
@@ -10,6 +9,7 @@ import { type PlannedCluster, readPlannedCluster, StalePlan, saveObserved, takeI
 import { insertPlannedNodes } from "../../src/store/node-write.ts";
 import { transaction } from "../../src/store/transaction.ts";
 import { clusterFacts, must, simCluster } from "../support/cluster.ts";
+import { createGate, untilLocked } from "../support/gate.ts";
 import { startWorld, type World } from "../support/world.ts";
 
 let world: World;
@@ -40,8 +40,8 @@ const planned = async (): Promise<PlannedCluster> => {
   return found;
 };
 
-/** What the planner does that found two of three members: another one is made, where nobody has filled the cluster. @param committed before its COMMIT */
-async function makeTheThird(found: PlannedCluster, committed: Promise<void>): Promise<void> {
+/** What the planner does that found two of three members: another one is made, where nobody has filled the cluster. */
+async function makeTheThird(found: PlannedCluster, beforeCommit?: () => Promise<void>): Promise<void> {
   const { store } = world;
   const { entropy } = store.runtime;
   const index = await takeIndexes(store.db, clusterId, 1);
@@ -49,7 +49,7 @@ async function makeTheThird(found: PlannedCluster, committed: Promise<void>): Pr
     const now = await tx.now();
     await insertPlannedNodes(tx, now, newMembers(found, index, newIds(1, entropy), null, entropy));
     await saveObserved(tx.db, now, [{ id: clusterId, former: found.status, state: found, highestNextIndex: found.nextIndex + 1 }]);
-    await committed;
+    await beforeCommit?.();
   });
 }
 
@@ -62,31 +62,18 @@ async function nameOne(): Promise<void> {
 test("a member is named after the planner looked → the plan that would make one too many is void", async () => {
   const found = await planned();
   await nameOne();
-  await expect(makeTheThird(found, Promise.resolve())).rejects.toThrow(StalePlan);
+  await expect(makeTheThird(found)).rejects.toThrow(StalePlan);
   expect(await standing()).toBe(3);
 });
 
 test("a member is named while a plan is written → it waits, sees the cluster filled, and takes another one's place", async () => {
   const found = await planned();
-  let commit = (): void => undefined;
-  const making = makeTheThird(
-    found,
-    new Promise<void>((resolve) => {
-      commit = resolve;
-    }),
-  );
-  const waitsFor = (statement: string, event: string): Promise<unknown> =>
-    world.until(`${statement} waits for ${event}`, async () => {
-      const { rows } =
-        await sql`select 1 from pg_stat_activity where datname = current_database() and wait_event = ${event} and query like ${`%/* ${statement} */%`}`.execute(
-          world.store.db,
-        );
-      return rows.length > 0;
-    });
-  await waitsFor("plan.save", "ClientRead");
+  const saved = createGate();
+  const making = makeTheThird(found, () => saved.pass());
+  await saved.reached;
   const naming = nameOne();
-  await waitsFor("plan.indexes", "transactionid");
-  commit();
+  await untilLocked(world, "plan.indexes");
+  saved.open();
   await Promise.all([making, naming]);
   expect(await standing()).toBe(3);
 });

@@ -4,7 +4,9 @@ import { describe, expect, test } from "vitest";
 import { type NodeStatus, nodeTransitions, type TaskKind } from "../../src/core/node.ts";
 import { errorClasses } from "../../src/core/retry.ts";
 import type { Observation } from "../../src/drivers/driver.ts";
-import { type Decision, decideObservation, decideTask, type TaskReport } from "../../src/engine/report.ts";
+import type { Decision } from "../../src/engine/decision.ts";
+import { decideObservation } from "../../src/engine/observation.ts";
+import { decideTask, type TaskReport } from "../../src/engine/report.ts";
 import type { NodeState } from "../../src/store/node-write.ts";
 import {
   anyGround,
