@@ -10,20 +10,33 @@ export async function strike(stage: Stage): Promise<void> {
   if (alive.length === 0) return;
   const process = stage.dice.pick(alive);
   const kind = stage.dice.below(100);
-  if (kind < 30) {
+  if (kind < 6) await endLead(stage);
+  else if (kind < 30) {
     const lines = stage.lines.filter((line) => !line.lost && !line.closed && line.process.alive);
     const busy = lines.filter((line) => line.inTransaction || line.request !== null);
     if (lines.length > 0)
       await stage.cut(stage.dice.pick(busy.length > 0 && stage.dice.chance(0.7) ? busy : lines), stage.dice.pick(cutModes), "connection");
   } else if (kind < 50) await freeze(stage, process, stage.dice.pick([300, 1_200, 2_500, 6_500, 12_000]) * (0.5 + stage.dice.fraction()));
-  else if (kind < 65) {
-    stage.say("stall", process.name);
-    process.stalledUntilMs = stage.nowMs + stage.dice.between(50, 3_000);
-    stage.in(process.stalledUntilMs - stage.nowMs, () => undefined);
-  } else if (kind < 80) await kill(stage, process);
+  else if (kind < 65) stall(stage, process);
+  else if (kind < 80) await kill(stage, process);
   else if (kind < 88) await cutOff(stage, process, stage.dice.between(100, 6_000));
   else if (kind < 97) process.weight = stage.dice.pick([1, 1, 0.05, 10]);
   else await restartServer(stage);
+}
+
+/** The sequencer loses its session, while somebody else is in the midst of a transaction for long: its number is passed over by the one, and is late for the next. */
+async function endLead(stage: Stage): Promise<void> {
+  const leader = stage.lines.find((line) => line.channels.has("muster_ledger") && !line.lost && !line.closed);
+  if (leader === undefined) return;
+  await stage.cut(leader, stage.dice.pick(cutModes), "the sequencer's");
+  const writing = stage.lines.filter((line) => line.inTransaction && !line.lost && line.process.alive);
+  if (writing.length > 0) stall(stage, stage.dice.pick(writing).process);
+}
+
+function stall(stage: Stage, process: SimulatedProcess): void {
+  stage.say("stall", process.name);
+  process.stalledUntilMs = stage.nowMs + stage.dice.between(50, 3_000);
+  stage.in(process.stalledUntilMs - stage.nowMs, () => undefined);
 }
 
 /** Nothing in it moves; what it had sent may still reach the server. */
