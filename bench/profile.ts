@@ -6,30 +6,17 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
-import type { ApiClient } from "../src/cli/client.ts";
-import { ClusterDocument } from "../src/cli/graphql/generated/graphql.ts";
 import { startPostgres, type TestPostgres } from "../test/support/postgres.ts";
-import { check, type Listener, listen, makeCluster, makeProfile, resize } from "./ask.ts";
 import { startInstallation } from "./installation.ts";
+import { type Load, type Scene, scenesOf } from "./loads.ts";
 import { processTree } from "./process-tree.ts";
 import { printTable, whole } from "./table.ts";
 
 /** How many lines are told of each table. */
 const told = 9;
-const wishes = 200;
-const pages = 60;
 const lookMs = 20;
 /** The profiler itself is seen as `dispatch`. */
 const notWork: ReadonlySet<string> = new Set(["(idle)", "dispatch"]);
-
-/** Something to do, and how many pieces of it there are. */
-interface Load {
-  readonly name: string;
-  readonly unit: string;
-  readonly units: number;
-  prepare?(): Promise<void>;
-  run(): Promise<void>;
-}
 
 /** What a unit's time was spent on. */
 type Shares = ReadonlyMap<string, Share>;
@@ -41,83 +28,50 @@ interface Share {
 }
 
 export async function benchProfile(members: number): Promise<void> {
+  const rows: string[][] = [];
+  for (const scene of scenesOf(members)) rows.push(...(await play(scene)));
+  printTable(rows, { members }, ["what", "who", "on", "times", "µs", "share"]);
+}
+
+async function play(scene: Scene): Promise<string[][]> {
   const folder = mkdtempSync(join(tmpdir(), "muster-bench-profiles-"));
   cpSync(new URL("./profiler.cjs", import.meta.url), join(folder, "profiler.cjs"));
   const server = await startPostgres({ fsync: "on", full_page_writes: "on", autovacuum: "off", max_wal_size: "8GB" });
   const admin = new pg.Client({ connectionString: server.url("postgres") });
   await admin.connect();
   await admin.query("create database muster");
-  const { client, pid, stop } = await startInstallation(server.url("muster"), {
+  const installation = await startInstallation(server.url("muster"), {
+    ...scene.settings,
     NODE_OPTIONS: `--require ${join(folder, "profiler.cjs")}`,
   });
   try {
-    const ends = await listen(client, ["action.finished"]);
+    const { loads, close } = await scene.loads(installation);
     const rows: string[][] = [];
-    for (const load of await loadsOf(client, ends, members)) {
+    for (const load of loads) {
       await load.prepare?.();
-      const processes = await underProfiler(load, pid, folder);
+      const processes = await underProfiler(load, installation.pid, folder);
       const statements = await underLog(load, admin, server);
       for (const [who, shares] of [...processes, ["PostgreSQL", statements] as const]) rows.push(...linesOf(load, who, shares));
     }
-    ends.close();
-    printTable(rows, { members }, ["what", "who", "on", "times", "µs", "share"]);
+    await close();
+    return rows;
   } finally {
-    await stop();
+    await installation.stop();
     await admin.end();
     await server.stop();
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-async function loadsOf(client: ApiClient, ends: Listener, members: number): Promise<Load[]> {
-  await makeProfile(client, "big", "sim", {});
-  await makeProfile(client, "small", "sim", {});
-  const [big, small] = [await makeCluster(client, "big", 0), await makeCluster(client, "small", 3)];
-  const ended = async (action: string): Promise<void> => void (await ends.next(({ actionId }) => actionId === action));
-  await ended(small.actionId);
-  const sized = async (id: string, size: number): Promise<void> => ended(await resize(client, id, size));
-  return [
-    {
-      name: "a member made, and taken away again",
-      unit: "member",
-      units: 2 * members,
-      run: () => sized(big.clusterId, members).then(() => sized(big.clusterId, 0)),
-    },
-    {
-      name: "a wish for one member more, or less, carried out",
-      unit: "wish",
-      units: wishes,
-      run: async () => {
-        for (let i = 0; i < wishes; i++) await sized(small.clusterId, 3 + ((i + 1) % 2));
-      },
-    },
-    {
-      name: "a check of a member, in a check of all",
-      unit: "check",
-      units: members,
-      prepare: () => sized(big.clusterId, members),
-      run: async () => {
-        await ended(await check(client, big.clusterId));
-      },
-    },
-    {
-      name: "a page of 1,000 members",
-      unit: "page",
-      units: pages,
-      run: async () => {
-        for (let i = 0; i < pages; i++) await client.request(ClusterDocument, { by: { id: big.clusterId }, first: 1_000, lastEvents: 1 });
-      },
-    },
-  ];
-}
-
-/** What the API process and the workers spend the load's time on, by module; nothing of it is idle. */
+/** What the API process, the workers and this bench itself spend the load's time on, by module; nothing of it is idle. */
 async function underProfiler(load: Load, root: number, folder: string): Promise<(readonly [string, Shares])[]> {
   const watched = processTree(root).filter(({ title }) => /^muster (api|worker)/.test(title));
   for (const { pid } of watched) process.kill(pid, "SIGUSR2");
+  const before = process.cpuUsage();
   await load.run();
+  const { user, system } = process.cpuUsage(before);
   for (const { pid } of watched) process.kill(pid, "SIGUSR2");
-  const found: (readonly [string, Shares])[] = [];
+  const found: (readonly [string, Shares])[] = [["who asks", new Map([["this bench", { us: (user + system) / load.units, times: 0 }]])]];
   for (const { pid, title } of watched) {
     const file = join(folder, `${pid}.cpuprofile`);
     while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, lookMs));

@@ -15,6 +15,7 @@ import {
   saveObserved,
   selectVictims,
   takeIndexes,
+  type WantedSize,
 } from "../store/cluster-plan.ts";
 import type { Database } from "../store/database.ts";
 import type { DueCluster } from "../store/due.ts";
@@ -137,11 +138,11 @@ async function applyWindow(
       tx.db,
       new Map([[due.lane, lanes.held.get(due.lane) ?? 0n], ...window.create.choose(window.newIds), ...window.remove.choose(victims)]),
     );
-    const size = await readWantedSize(tx.db, cluster);
-    if (size === null || size < plan.serves.least || size > plan.serves.most) return null;
+    const wanted = await readWantedSize(tx.db, cluster);
+    if (wanted === null || !isServed(plan, wanted)) return null;
     // Its own changes need no further pass: it has planned them.
     const quiet: Tx = { ...tx, markDue: () => undefined };
-    const now = await tx.now();
+    const now = wanted.readAt;
     const members = newMembers(cluster, firstIndex, window.newIds, hosts, store.runtime.entropy);
     await insertPlannedNodes(
       quiet,
@@ -176,6 +177,11 @@ async function applyWindow(
       ? "more"
       : "done";
   });
+}
+
+/** Whether a plan does for the size that is wanted by now. */
+export function isServed({ serves }: Pick<ClusterPlan<ActionId>, "serves">, { size }: WantedSize): boolean {
+  return size >= serves.least && size <= serves.most;
 }
 
 /** Members that a window changes, apart from those whose steps it may begin. */

@@ -16,7 +16,7 @@ import { readJobCursors } from "../store/job.ts";
 import { LaneLost } from "../store/lane.ts";
 import { summarizePatients } from "../store/notable.ts";
 import { summarizeOutdated } from "../store/outdated.ts";
-import { readClock, type Store } from "../store/transaction.ts";
+import type { Store } from "../store/transaction.ts";
 import { liveHosts } from "../store/worker.ts";
 import { type Applied, applyPlan } from "./apply-plan.ts";
 import { ClusterMemory } from "./cluster-memory.ts";
@@ -119,10 +119,11 @@ async function planOne(deps: PlannerDeps, due: DueCluster & { readonly leasedUnt
     memory.forget(id);
     return;
   }
-  const counts = (await readCounts(db, [id])).get(id) ?? noCounts;
-  const now = await readClock(db);
+  const now = cluster.readAt;
   const nowMs = now.getTime();
-  const open = await listOpenActions(db, id, 1_000);
+  // Beside each other: while a wish waits for its first call, every round trip is one more.
+  const [allCounts, open] = await Promise.all([readCounts(db, [id]), listOpenActions(db, id, 1_000)]);
+  const counts = allCounts.get(id) ?? noCounts;
   const patients = counts.error === 0 ? { waiting: 0, certain: 0, doubtful: 0, nextAt: null } : await summarizePatients(db, id, now);
   const outdated = cluster.profileChangedAt === null || cluster.deleting ? noneOutdated : await summarizeOutdated(db, cluster);
   const jobs = open.filter(isJob);

@@ -13,8 +13,8 @@ import type { DueCluster, Settled } from "../store/due.ts";
 import { checkLanes } from "../store/lane.ts";
 import { type Beginnings, insertPlannedNodes, type PlannedNode } from "../store/node-write.ts";
 import { holdProfiles } from "../store/profile.ts";
-import { readClock, type Tx, transaction } from "../store/transaction.ts";
-import { type ApplyDeps, createTask, foundBy, idle, tellChanges } from "./apply-plan.ts";
+import { type Tx, transaction } from "../store/transaction.ts";
+import { type ApplyDeps, createTask, foundBy, idle, isServed, tellChanges } from "./apply-plan.ts";
 import type { ClusterMemory } from "./cluster-memory.ts";
 import { isJob } from "./jobs.ts";
 import { newIds, newMembers } from "./new-members.ts";
@@ -62,9 +62,7 @@ async function decide(deps: SmallPlansDeps, due: readonly Leased[]): Promise<Sma
   const { db, runtime } = deps.store;
   const ids = due.map(({ clusterId }) => clusterId);
   const clusters = await readPlannedClusters(db, ids);
-  const counts = await readCounts(db, ids);
-  const nowMs = (await readClock(db)).getTime();
-  const open = await listOpenActionsOf(db, ids, fewActions + 1);
+  const [counts, open] = await Promise.all([readCounts(db, ids), listOpenActionsOf(db, ids, fewActions + 1)]);
   const profiles = await deps.specs.get(
     db,
     [...clusters.values()].map(({ profileId }) => profileId),
@@ -99,7 +97,7 @@ async function decide(deps: SmallPlansDeps, due: readonly Leased[]): Promise<Sma
         held: deps.held(),
         silence: deps.silenceOf(cluster.profileId),
       },
-      nowMs,
+      cluster.readAt.getTime(),
     );
     return plan.create <= fewMembers && plan.remove === 0 ? [{ due: each, cluster, profile, plan }] : [];
   });
@@ -145,9 +143,8 @@ async function apply(deps: SmallPlansDeps, plans: readonly Small[]): Promise<Rea
         plans.map(({ cluster }) => cluster),
       );
       const good = plans.filter(({ cluster, plan }) => {
-        const size = sizes.get(cluster.id);
-        if (size === undefined || size < plan.serves.least || size > plan.serves.most) return false;
-        return plan.create === 0 || there.has(cluster.profileId);
+        const wanted = sizes.get(cluster.id);
+        return wanted !== undefined && isServed(plan, wanted) && (plan.create === 0 || there.has(cluster.profileId));
       });
       // Their own changes need no further pass: they have planned them.
       const quiet: Tx = { ...tx, markDue: () => undefined };

@@ -6,8 +6,11 @@ import { nodeStatusCodec, taskKindCodes } from "../core/node.ts";
 import { type Brake, restedBrake } from "../core/plan/brake.ts";
 import type { Database } from "./database.ts";
 import type { Tx } from "./transaction.ts";
+import { unforced } from "./unforced.ts";
 
 export interface PlannedCluster {
+  /** When it was read, by PostgreSQL's clock. */
+  readonly readAt: Date;
   readonly id: ClusterId;
   readonly projectId: ProjectId;
   readonly name: string;
@@ -31,6 +34,7 @@ export interface PlannedCluster {
 }
 
 interface Row {
+  read_at: Date;
   id: ClusterId;
   project_id: ProjectId;
   name: string;
@@ -60,7 +64,7 @@ export async function readPlannedCluster(db: Database, id: ClusterId): Promise<P
 export async function readPlannedClusters(db: Database, ids: readonly ClusterId[]): Promise<Map<ClusterId, PlannedCluster>> {
   const { rows } = await sql<Row>`
     /* plan.cluster */
-    select c.id, c.project_id, c.name, c.profile_id, c.profile_changed_at, c.desired_capacity, c.min_size, c.max_size, c.generation, c.deleting, c.abandon, c.node_name_format,
+    select date_trunc('milliseconds', clock_timestamp()) as read_at, c.id, c.project_id, c.name, c.profile_id, c.profile_changed_at, c.desired_capacity, c.min_size, c.max_size, c.generation, c.deleting, c.abandon, c.node_name_format,
            s.next_index, s.status, s.status_reason, s.observed_generation, s.conditions, s.brake
       from muster.cluster c
       -- The limit changes nothing but the plan: each state is looked up, the table is never read whole.
@@ -71,6 +75,7 @@ export async function readPlannedClusters(db: Database, ids: readonly ClusterId[
 
 function toPlanned(row: Row): PlannedCluster {
   return {
+    readAt: row.read_at,
     id: row.id,
     projectId: row.project_id,
     name: row.name,
@@ -92,27 +97,34 @@ function toPlanned(row: Row): PlannedCluster {
   };
 }
 
+/** What is wanted of a cluster. */
+export interface WantedSize {
+  readonly size: number;
+  /** When this was read, by PostgreSQL's clock. */
+  readonly readAt: Date;
+}
+
 /**
  * What is wanted now; null: not this cluster any more, but another profile, other names, its deletion, or none of these where the plan was for one.
  * @param cluster as the plan had it. Being deleted: nobody may take that back, or wish it anew, until this window has done its part
  */
-export async function readWantedSize(db: Database, cluster: PlannedCluster): Promise<number | null> {
+export async function readWantedSize(db: Database, cluster: PlannedCluster): Promise<WantedSize | null> {
   return (await readWantedSizes(db, [cluster], cluster.deleting)).get(cluster.id) ?? null;
 }
 
 /** The same of many clusters, none of them being deleted. Those that are null are left out. */
-export async function readWantedSizes(db: Database, clusters: readonly PlannedCluster[], held = false): Promise<Map<ClusterId, number>> {
+export async function readWantedSizes(db: Database, clusters: readonly PlannedCluster[], held = false): Promise<Map<ClusterId, WantedSize>> {
   const column = <T>(pick: (cluster: PlannedCluster) => T): T[] => clusters.map(pick);
   const ids = column((c) => c.id);
-  const { rows } = await sql<{ id: ClusterId; desired_capacity: number }>`
+  const { rows } = await sql<{ id: ClusterId; desired_capacity: number; read_at: Date }>`
     /* plan.wanted */
-    select c.id, c.desired_capacity from muster.cluster c
+    select c.id, c.desired_capacity, date_trunc('milliseconds', clock_timestamp()) as read_at from muster.cluster c
       join unnest(${ids}::uuid[], ${column((d) => d.generation)}::int[], ${column((d) => d.deleting)}::boolean[], ${column((d) => d.abandon)}::boolean[],
                   ${column((d) => d.profileId)}::uuid[], ${column((d) => d.name)}::text[], ${column((d) => d.nodeNameFormat)}::text[])
         as d(id, generation, deleting, abandon, profile_id, name, format)
         on c.id = d.id and c.deleting = d.deleting and c.abandon = d.abandon and c.profile_id = d.profile_id and c.name = d.name and c.node_name_format = d.format
      where c.id = any(${ids}::uuid[]) ${held ? sql`and c.generation = d.generation for update of c` : sql``}`.execute(db);
-  return new Map(rows.map((row) => [row.id, row.desired_capacity]));
+  return new Map(rows.map((row) => [row.id, { size: row.desired_capacity, readAt: row.read_at }]));
 }
 
 /** Takes the next `count` indexes of a cluster: the first of them. They are never used again, whatever becomes of the members. */
@@ -129,7 +141,7 @@ export async function takeIndexesOf(db: Database, counts: ReadonlyMap<ClusterId,
     /* plan.indexes */
     update muster.cluster_state s set next_index = next_index + d.count
       from unnest(${ids}::uuid[], ${[...counts.values()]}::int[]) as d(id, count)
-     where s.cluster_id = d.id and s.cluster_id = any(${ids}::uuid[])
+     where s.cluster_id = d.id and s.cluster_id = any(${ids}::uuid[]) and ${unforced}
     returning s.cluster_id, next_index - d.count as first`.execute(db);
   return new Map(rows.map((row) => [row.cluster_id, row.first]));
 }

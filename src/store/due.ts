@@ -6,6 +6,7 @@
 import { sql } from "kysely";
 import type { ClusterId, ProjectId } from "../core/ids.ts";
 import type { Database } from "./database.ts";
+import { unforced } from "./unforced.ts";
 
 /** Makes clusters due now. Writes the row also where it is due already: a mark that was skipped could be lost to a planner just taking it. */
 export async function markDue(db: Database, clusterIds: readonly ClusterId[]): Promise<void> {
@@ -47,7 +48,7 @@ export async function takeDue(
                 select cluster_id, due_at from muster.cluster_due
                  where lane = l.lane and due_at <= (select clock_timestamp()) order by due_at limit ${limit}) c
               order by c.due_at limit ${limit}))
-       and d.due_at <= clock_timestamp()
+       and d.due_at <= clock_timestamp() and ${unforced}
     returning cluster_id, project_id, lane, due_at`.execute(db);
   return rows.map((row) => ({ clusterId: row.cluster_id, projectId: row.project_id, lane: row.lane, leasedUntil: row.due_at }));
 }
@@ -69,7 +70,7 @@ export async function settleDue(db: Database, settled: readonly Settled[]): Prom
       select cluster_id from muster.cluster_due where cluster_id = any(${[...ids].sort()}::uuid[]) order by cluster_id for no key update)
     update muster.cluster_due d set due_at = coalesce(s.at, 'infinity')
       from unnest(${ids}::uuid[], ${settled.map(({ leasedUntil }) => leasedUntil)}::timestamptz[], ${settled.map(({ at }) => at)}::timestamptz[]) as s(id, leased, at)
-     where d.cluster_id = any(array(select cluster_id from locked)) and d.cluster_id = s.id and due_at = s.leased`.execute(db);
+     where d.cluster_id = any(array(select cluster_id from locked)) and d.cluster_id = s.id and due_at = s.leased and ${unforced}`.execute(db);
 }
 
 /** How long until the next cluster of these lanes is due, ms; null: none is. */

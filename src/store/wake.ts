@@ -6,6 +6,7 @@ import { sql } from "kysely";
 import type { Runtime } from "../core/runtime.ts";
 import type { Database } from "./database.ts";
 import type { Channel } from "./session.ts";
+import { unforced } from "./unforced.ts";
 
 export interface Wake {
   /** Something became due: a cluster to plan, tasks to carry out. */
@@ -32,7 +33,9 @@ export function createWake(db: Database, runtime: Runtime): Wake & { close(): Pr
     while (pending.size > 0 && !closing.signal.aborted) {
       const channels = [...pending];
       pending.clear();
-      await sql`/* wake.notify */ select pg_notify(channel, '') from unnest(${channels}::text[]) as channel`.execute(db).catch(drop);
+      await sql`/* wake.notify */ select pg_notify(channel, '') from unnest(${channels}::text[]) as channel where ${unforced}`
+        .execute(db)
+        .catch(drop);
       await runtime.timers.wait(pauseMs, closing.signal);
     }
     running = null;

@@ -128,12 +128,11 @@ export const bugs: readonly Bug[] = [
     "standing === 0 && counts.deleting === 0",
     "standing === 0",
   ]),
-  bug(
-    "stale-plan",
-    "a plan is applied although it does not serve the wish any more",
-    ["engine/apply-plan.ts", "if (size === null || size < plan.serves.least || size > plan.serves.most) return", "if (size === -1) return"],
-    ["engine/small-plans.ts", "if (size === undefined || size < plan.serves.least || size > plan.serves.most) return", "if (size === -1) return"],
-  ),
+  bug("stale-plan", "a plan is applied although it does not serve the wish any more", [
+    "engine/apply-plan.ts",
+    "return size >= serves.least && size <= serves.most;",
+    "return size >= 0;",
+  ]),
   bug(
     "no-room-made",
     "a named member comes on top of as many as maxSize allows",
