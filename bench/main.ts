@@ -4,7 +4,7 @@
  *
  *   npm run bench                      the everyday figures; `-- --quick` takes a tenth of everything, to see whether it works
  *   npm run bench -- scale [members]   one cluster of a million members, or of so many
- *   npm run bench -- takeover [members]  how long work stands still when a worker or PostgreSQL is struck, with 10,000 members being made
+ *   npm run bench -- takeover [members]  how long work stands still when a worker or PostgreSQL is struck, with 10,000 of 12,000 members being made
  *   npm run bench -- supersede [seconds]  500 changes a second of one cluster of 10,000 for a minute; `--quick`: 100 of one of 1,000 for 5 s
  *   npm run bench -- clusters [count]  100,000 clusters of 10 from nothing to ACTIVE; `--quick`: 1,000
  *   npm run bench -- vacuum [members]  three changes and three checks of each of 1,000,000 members: what the tables grow to; `--quick`: 5,000
@@ -30,7 +30,7 @@ const [scenario, size] = process.argv.slice(2).filter((word) => !word.startsWith
 const quick = process.argv.includes("--quick");
 if (scenario === undefined) await benchEveryday(quick);
 else if (scenario === "scale") await benchScale(Number(size ?? 1_000_000));
-else if (scenario === "takeover") await benchTakeover(Number(size ?? 10_000));
+else if (scenario === "takeover") await benchTakeover(Number(size ?? 12_000));
 else if (scenario === "supersede") await benchSupersede(Number(size ?? (quick ? 5 : 60)), quick);
 else if (scenario === "clusters") await benchClusters(Number(size ?? (quick ? 1_000 : 100_000)));
 else if (scenario === "vacuum") await benchVacuum(Number(size ?? (quick ? 5_000 : 1_000_000)));

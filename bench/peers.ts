@@ -10,9 +10,11 @@ import { connectionsAllowed } from "../src/main/connections.ts";
 import { startEmbedded } from "../src/main/postgres.ts";
 import { realRuntime } from "../src/main/runtime.ts";
 import { createTestLog } from "../test/support/log.ts";
+import { against, beside, goals } from "./goal.ts";
 import { type Mode, measurePeer, type PeerFigures, type PeerSize, peerWorkers } from "./peer/measure.ts";
 import { type MusterSize, measureThroughput, measureTiming, type Throughput, type Timing } from "./peer/muster.ts";
 import { type PeerName, peerVersions } from "./peer/package.ts";
+import type { Latency } from "./statistic.ts";
 import { latency, printTable, spread, whole } from "./table.ts";
 
 /** What their documentation says of work that a dead worker held. */
@@ -64,24 +66,48 @@ function tell(results: Results): void {
   const held = ({ takeover }: { readonly takeover: Timing["takeover"] }): string => whole(takeover.held);
   const taken = (ms: number | null, name?: PeerName): string =>
     ms === null ? `> ${patienceMs / 1_000} s${name === undefined ? "" : ` (${documented[name]})`}` : `${whole(ms)} ms`;
+  const medians = peers.map(([, { perSecond }]) => perSecond.batched.median);
+  const waits = (pick: (timed: Pick<Timing, "sinceSent" | "sinceAccepted">) => Latency): string[] => [
+    latency(pick(timing)),
+    ...peers.map(([, figures]) => latency(pick(figures))),
+    beside(
+      pick(timing).p50,
+      peers.map(([, figures]) => pick(figures).p50),
+      {},
+    ),
+  ];
+  const takeovers = (pick: (timed: Timing["takeover"]) => number | null): string[] => [
+    taken(pick(timing.takeover)),
+    ...peers.map(([name, { takeover }]) => taken(pick(takeover), name)),
+    // Who had not begun when nobody waited any longer, had not at that moment.
+    beside(
+      pick(timing.takeover) ?? patienceMs,
+      peers.map(([, { takeover }]) => pick(takeover) ?? patienceMs),
+      {},
+    ),
+  ];
   printTable(
     [
-      [`no-op work/s, ${whole(jobs)} pieces, median (least … most) of ${rounds}`, spread(throughput.checked), ...worked("batched")],
-      ["the same without batching", "-", ...worked("plain")],
-      ["put in, bulk, jobs/s", "one mutation", ...peers.map(([, { putPerSecond }]) => spread(putPerSecond))],
-      ["members made/s; taken away/s", `${spread(throughput.made)}; ${spread(throughput.takenAway)}`, "-", "-"],
-      ["asked → begun, idle, p50 / p99 ms", latency(timing.sinceSent), ...peers.map(([, { sinceSent }]) => latency(sinceSent))],
-      ["accepted → begun, idle, p50 / p99 ms", latency(timing.sinceAccepted), ...peers.map(([, { sinceAccepted }]) => latency(sinceAccepted))],
-      ["held by a worker that is killed with kill -9", held(timing), ...peers.map(([, figures]) => held(figures))],
       [
-        "until another has begun the first of them",
-        taken(timing.takeover.firstMs),
-        ...peers.map(([name, { takeover }]) => taken(takeover.firstMs, name)),
+        `no-op work/s, ${whole(jobs)} pieces, median (least … most) of ${rounds}`,
+        `${spread(throughput.checked)}${against(throughput.checked.median, goals.noOpPerSecond)}`,
+        ...worked("batched"),
+        beside(throughput.checked.median, medians, goals.noOpPerSecond),
       ],
-      ["… all of them", taken(timing.takeover.allMs), ...peers.map(([name, { takeover }]) => taken(takeover.allMs, name))],
+      ["the same without batching", "-", ...worked("plain"), ""],
+      ["put in, bulk, jobs/s", "one mutation", ...peers.map(([, { putPerSecond }]) => spread(putPerSecond)), ""],
+      ["members made/s; taken away/s", `${spread(throughput.made)}; ${spread(throughput.takenAway)}`, "-", "-", ""],
+      ["asked → begun, idle, p50 / p99 ms", ...waits(({ sinceSent }) => sinceSent)],
+      [
+        `accepted → begun, idle, p50 / p99 ms${against(timing.sinceAccepted.p50, goals.wishToCallMs)}`,
+        ...waits(({ sinceAccepted }) => sinceAccepted),
+      ],
+      ["held by a worker that is killed with kill -9", held(timing), ...peers.map(([, figures]) => held(figures)), ""],
+      ["until another has begun the first of them", ...takeovers(({ firstMs }) => firstMs)],
+      ["… all of them", ...takeovers(({ allMs }) => allMs)],
     ],
     { ...results, peerVersions },
-    ["what", "Muster", ...peers.map(([name]) => `${name} ${peerVersions[name]}`)],
+    ["what", "Muster", ...peers.map(([name]) => `${name} ${peerVersions[name]}`), "Muster beside the better"],
   );
   console.error(notes);
 }

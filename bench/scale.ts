@@ -3,6 +3,7 @@ import type { ApiClient } from "../src/cli/client.ts";
 import { ClusterDocument } from "../src/cli/graphql/generated/graphql.ts";
 import { listen, makeCluster, makeProfile, resize, rollOut, unmake } from "./ask.ts";
 import { openBooks } from "./books.ts";
+import { against, goals } from "./goal.ts";
 import { startInstallation } from "./installation.ts";
 import { measureLatency } from "./latency.ts";
 import { cpuSecondsUnder } from "./process-tree.ts";
@@ -60,17 +61,23 @@ export async function benchScale(members: number): Promise<void> {
     const unmakeMs = await timed(() => unmake(client, clusterId));
     printTable(
       [
-        [`one sim cluster 0 → ${whole(members)} ACTIVE, s`, (growMs / 1_000).toFixed(1)],
+        [
+          `one sim cluster 0 → ${whole(members)} ACTIVE, s`,
+          `${(growMs / 1_000).toFixed(1)}${members === 1_000_000 ? against(growMs / 1_000, goals.millionSeconds) : ""}`,
+        ],
         ["members/s", whole(members / (growMs / 1_000))],
-        [`+${step} members at that size, p50 / p99 ms`, latency(latencyOf(more))],
-        [`−${step} members, p50 / p99 ms`, latency(latencyOf(less))],
-        ["rows written per member made or deleted, the ledger's apart", rowsPerChange.toFixed(1)],
-        ["mutation, p50 / p99 ms", latency(single.mutation)],
-        ["cluster + 50 members, p50 / p99 ms", latency(single.read)],
-        ["page of 1,000 members, p50 / p99 ms", latency(page)],
-        [`memory of Muster's ${memory.processes} processes, MiB`, whole(memory.muster)],
-        ["database per member at rest (the ledger beside it), bytes", `${whole(memberBytes)} (${whole(ledgerBytes)})`],
-        ["idle, CPU of all processes with PostgreSQL's, % of a core", idle.toFixed(1)],
+        [`+${step} members at that size, p50 / p99 ms`, `${latency(latencyOf(more))}${against(latencyOf(more).p99, goals.hundredMoreMs)}`],
+        [`−${step} members, p50 / p99 ms`, `${latency(latencyOf(less))}${against(latencyOf(less).p99, goals.hundredMoreMs)}`],
+        ["rows written per member made or deleted, the ledger's apart", `${rowsPerChange.toFixed(1)}${against(rowsPerChange, goals.rowsPerChange)}`],
+        ["mutation, p50 / p99 ms", `${latency(single.mutation)}${against(single.mutation.p99, goals.mutationMs)}`],
+        ["cluster + 50 members, p50 / p99 ms", `${latency(single.read)}${against(single.read.p99, goals.readMs)}`],
+        ["page of 1,000 members, p50 / p99 ms", `${latency(page)}${against(page.p99, goals.pageMs)}`],
+        [`memory of Muster's ${memory.processes} processes, MiB`, `${whole(memory.muster)}${against(memory.muster, goals.memoryMiB)}`],
+        [
+          "database per member at rest (the ledger beside it), bytes",
+          `${whole(memberBytes)} (${whole(ledgerBytes)})${against(memberBytes, goals.memberBytes)}`,
+        ],
+        ["idle, CPU of all processes with PostgreSQL's, % of a core", `${idle.toFixed(1)}${against(idle, goals.idlePercent)}`],
         ["all brought over to another profile, each made anew, s", (rollOutMs / 1_000).toFixed(1)],
         [`deleted again, ${whole(members)} → 0, s`, (unmakeMs / 1_000).toFixed(1)],
       ],

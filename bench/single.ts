@@ -1,5 +1,6 @@
 /** Node actions by a driver that takes one node per call: how many a second from end to end, each on disk, and what each costs the processors. */
 
+import { against, goals } from "./goal.ts";
 import { measureGrowth } from "./grow.ts";
 import { startInstallation } from "./installation.ts";
 import { cpuSecondsUnder } from "./process-tree.ts";
@@ -28,8 +29,11 @@ export async function benchSingle(members: number, quick: boolean): Promise<void
     };
     printTable(
       [
-        [`node actions/s, one driver call each: 0 → ${whole(members)}, median (least … most)`, spread(growth.nodesPerSecond)],
-        [`the same, ${whole(members)} → 0`, spread(growth.deletedPerSecond)],
+        [
+          `node actions/s, one driver call each: 0 → ${whole(members)}, median (least … most)`,
+          `${spread(growth.nodesPerSecond)}${against(growth.nodesPerSecond.median, goals.singlePerSecond)}`,
+        ],
+        [`the same, ${whole(members)} → 0`, `${spread(growth.deletedPerSecond)}${against(growth.deletedPerSecond.median, goals.singlePerSecond)}`],
         ["CPU of Muster's processes per action, µs", whole(micros.muster)],
         ["CPU of PostgreSQL per action, µs", whole(micros.postgres)],
       ],
