@@ -50,6 +50,11 @@ export async function startInstallation(databaseUrl: string | null = null, setti
     },
   });
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  // A bench that ends in an error, or is told to end, leaves nobody behind who would spoil the next one.
+  const end = (): void => void child.kill("SIGINT");
+  process.once("exit", end);
+  const leave = (): never => process.exit(1);
+  process.once("SIGTERM", leave).once("SIGINT", leave);
   const url = await new Promise<string>((resolve, reject) => {
     let output = "";
     const hear = (chunk: Buffer): void => {
@@ -71,8 +76,9 @@ export async function startInstallation(databaseUrl: string | null = null, setti
     databaseUrl: databaseUrl ?? embeddedUrl(data),
     stop: async () => {
       await client.close();
-      child.kill("SIGINT");
+      end();
       await exited;
+      process.off("exit", end).off("SIGTERM", leave).off("SIGINT", leave);
       rmSync(folder, { recursive: true, force: true });
     },
   };

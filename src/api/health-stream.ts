@@ -32,8 +32,17 @@ function healthOf(value: Json | undefined): HealthStatus {
   return healthStatuses.find((status) => status === value) ?? "UNKNOWN";
 }
 
+/** The changes of events that are in somebody's hands: one object for all who are told of it. */
+const known = new WeakMap<LedgerEvent, HealthChange>();
+
 /** A health event as a change, or null for an event of another kind. */
 function toHealthChange(event: LedgerEvent): HealthChange | null {
+  const change = known.get(event) ?? readHealthChange(event);
+  if (change !== null) known.set(event, change);
+  return change;
+}
+
+function readHealthChange(event: LedgerEvent): HealthChange | null {
   const { nodeId, data } = event;
   if (nodeId === null || (event.type !== "node.health.changed" && event.type !== "node.signal.changed")) return null;
   const current = healthOf(data["to"]);

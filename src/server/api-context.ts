@@ -6,6 +6,7 @@ import type { ExecutionArgs } from "graphql";
 import type { Plugin } from "graphql-yoga";
 import type { Principal } from "../core/principal.ts";
 import type { Exchange, ServerContext } from "./exchange.ts";
+import { SharedFrames } from "./shared-frames.ts";
 
 /** Makes the context of one operation. */
 export type ContextFor = (principal: Principal, requestId: string, signal: AbortSignal) => object;
@@ -16,6 +17,7 @@ function contextOf(contextFor: ContextFor, exchange: Exchange): object {
 }
 
 export function useApiContext(contextFor: ContextFor): Plugin<ServerContext, ServerContext> {
+  const frames = new SharedFrames();
   return {
     onExecute({ args, executeFn, setExecuteFn }) {
       const { exchange } = args.contextValue;
@@ -27,8 +29,12 @@ export function useApiContext(contextFor: ContextFor): Plugin<ServerContext, Ser
       });
     },
     onSubscribe({ args, subscribeFn, setSubscribeFn }) {
-      const contextValue = contextOf(contextFor, args.contextValue.exchange);
-      setSubscribeFn((given) => subscribeFn({ ...given, contextValue }));
+      const { exchange } = args.contextValue;
+      const contextValue = contextOf(contextFor, exchange);
+      const { principal, transport } = exchange;
+      // Over SSE each stream has a document of its own, with its cursor.
+      const shared = transport === "ws" && principal !== null;
+      setSubscribeFn((given) => (shared ? frames.subscribe({ ...given, contextValue }, principal) : subscribeFn({ ...given, contextValue })));
     },
   };
 }
