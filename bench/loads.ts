@@ -4,6 +4,7 @@ import { connect } from "../src/cli/client.ts";
 import { ClusterDocument, EventStreamDocument, FeedCursorDocument } from "../src/cli/graphql/generated/graphql.ts";
 import { check, listen, makeCluster, makeProfile, resize } from "./ask.ts";
 import { openBooks } from "./books.ts";
+import { gather } from "./crowd.ts";
 import type { Installation } from "./installation.ts";
 import { singleSettings, singleSpec } from "./single.ts";
 
@@ -12,8 +13,6 @@ const pages = 60;
 const restSeconds = 30;
 const subscribers = 1_000;
 const told = 20;
-/** Sockets that are opened at a time: a server's queue of those who knock is short. */
-const opening = 50;
 
 export interface Load {
   readonly name: string;
@@ -126,7 +125,7 @@ function createCrowd(installation: Installation, clusterId: string) {
   const over = new AbortController();
   // Everybody listens: that is no leak.
   setMaxListeners(0, over.signal);
-  const followers: Promise<void>[] = [];
+  let followers: readonly Promise<void>[] = [];
   let frames = 0;
   let awaited = { frames: Number.POSITIVE_INFINITY, resolve: (): void => undefined };
   const follow = async (after: string): Promise<void> => {
@@ -144,11 +143,7 @@ function createCrowd(installation: Installation, clusterId: string) {
   return {
     gather: async (): Promise<void> => {
       const { feedCursor } = await installation.client.request(FeedCursorDocument, {});
-      for (let i = 0; i < subscribers; i += opening) {
-        followers.push(...Array.from({ length: Math.min(opening, subscribers - i) }, () => follow(feedCursor)));
-        // Whoever was let in before is served before: an answer says that there is room for the next.
-        await installation.client.request(FeedCursorDocument, {});
-      }
+      followers = await gather(installation.client, subscribers, () => follow(feedCursor));
     },
     /** Resolves when each has been told so many times more. */
     next: (times: number): Promise<void> =>

@@ -6,6 +6,7 @@ import { setMaxListeners } from "node:events";
 import { connect } from "../src/cli/client.ts";
 import { ClusterDocument, FeedCursorDocument, NodeDocument, NodeHealthDocument } from "../src/cli/graphql/generated/graphql.ts";
 import { listen, makeCluster, makeProfile, unmake } from "./ask.ts";
+import { gather } from "./crowd.ts";
 import { against, goals } from "./goal.ts";
 import { startInstallation } from "./installation.ts";
 import { latencyOf } from "./statistic.ts";
@@ -13,8 +14,6 @@ import { latency, memoryUnder, printTable, whole } from "./table.ts";
 
 /** Each is killed at most once: a fleet of which many die is braked. */
 const members = 25;
-/** Sockets that are opened at a time: a server's queue of those who knock is short. */
-const opening = 50;
 
 /** Who waits for the frame about one member's death. */
 interface Round {
@@ -72,12 +71,7 @@ export async function benchSubscribers(count: number, quick: boolean): Promise<v
     const [first, ...others] = cluster?.nodes.nodes.slice(0, quick ? 4 : 21).map((node) => node.id) ?? [];
     if (first === undefined) throw new Error("there is no member");
     const idle = memoryUnder(pid);
-    const followers: Promise<void>[] = [];
-    for (let i = 0; i < count; i += opening) {
-      followers.push(...Array.from({ length: Math.min(opening, count - i) }, follow));
-      // Whoever was let in before is served before: an answer says that there is room for the next.
-      await client.request(FeedCursorDocument, {});
-    }
+    const followers = await gather(client, count, follow);
     // Whoever comes late reads from the cursor on: the first death is told to all, and not counted.
     await kill(first);
     const told: number[] = [];

@@ -1,6 +1,6 @@
 /**
  * Parsed documents by their text, those that came twice. Programs that write values into their documents send each only once, and what parsing makes
- * of a text weighs a hundred times as much. yoga's own cache counts documents; a thousand of a megabyte each would be a gigabyte.
+ * of a text weighs many times as much. yoga's own cache counts documents; a thousand of a megabyte each would be a gigabyte.
  */
 
 /** Characters kept in all. A console's documents together are some tens of thousands. */

@@ -12,8 +12,8 @@ import {
   type ExecutionResult,
   execute,
   GraphQLError,
+  getOperationAST,
   Kind,
-  type OperationDefinitionNode,
   visit,
 } from "graphql";
 import type { Principal } from "../core/principal.ts";
@@ -121,8 +121,7 @@ function shapingVariables(document: DocumentNode): readonly string[] {
 }
 
 /** An error of the stream itself, as graphql's own `subscribe` would tell it. */
-function located(error: unknown, { document }: ExecutionArgs): GraphQLError {
+function located(error: unknown, { document, operationName }: ExecutionArgs): GraphQLError {
   const originalError = error instanceof Error ? error : new Error(String(error));
-  const nodes = document.definitions.filter((node): node is OperationDefinitionNode => node.kind === Kind.OPERATION_DEFINITION);
-  return new GraphQLError(originalError.message, { originalError, nodes });
+  return new GraphQLError(originalError.message, { originalError, nodes: getOperationAST(document, operationName) ?? null });
 }

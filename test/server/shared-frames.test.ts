@@ -41,22 +41,17 @@ const tickType = new GraphQLObjectType<Tick>({
     },
   },
 });
-const schema = new GraphQLSchema({
-  query: new GraphQLObjectType({ name: "Query", fields: { none: { type: GraphQLInt } } }),
-  subscription: new GraphQLObjectType({
-    name: "Subscription",
-    fields: {
-      ticks: {
-        type: tickType,
-        args: { after: { type: GraphQLInt } },
-        subscribe: async function* () {
-          yield* ticks;
-          if (failure !== null) throw failure;
-        },
-        resolve: (tick: Tick) => tick,
-      },
-    },
-  }),
+const schemaOf = (subscribe: () => AsyncIterable<Tick>): GraphQLSchema =>
+  new GraphQLSchema({
+    query: new GraphQLObjectType({ name: "Query", fields: { none: { type: GraphQLInt } } }),
+    subscription: new GraphQLObjectType({
+      name: "Subscription",
+      fields: { ticks: { type: tickType, args: { after: { type: GraphQLInt } }, subscribe, resolve: (tick: Tick) => tick } },
+    }),
+  });
+const schema = schemaOf(async function* () {
+  yield* ticks;
+  if (failure !== null) throw failure;
 });
 
 const home = brandId("project", "00000000-0000-7000-8000-000000000001");
@@ -181,20 +176,8 @@ describe("shared frames", () => {
 
   test("it cannot begin → errors, no stream", async () => {
     const document = parse("subscription { ticks(after: 1) { n } }");
-    const broken = new GraphQLSchema({
-      query: schema.getQueryType(),
-      subscription: new GraphQLObjectType({
-        name: "Subscription",
-        fields: {
-          ticks: {
-            type: tickType,
-            args: { after: { type: GraphQLInt } },
-            subscribe: () => {
-              throw new GraphQLError("no");
-            },
-          },
-        },
-      }),
+    const broken = schemaOf(() => {
+      throw new GraphQLError("no");
     });
     expect(await frames.subscribe({ schema: broken, document }, { projectId: home, role: "READER" })).toMatchObject({ errors: [{ message: "no" }] });
   });
