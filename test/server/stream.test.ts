@@ -59,7 +59,8 @@ type Visit = (after: string, frames: number) => Promise<{ names: string[]; last:
 const overSocket: Visit = async (after, frames) => {
   const client = await new SocketClient(`${api.url.replace("http", "ws")}/graphql`).greet(token);
   client.subscribe("s", query, { after });
-  await client.until(() => client.messages.length > frames);
+  // Its own frames are counted, not the greeting: whoever waits for one more must not leave with none.
+  await client.until(() => client.messages.filter(({ type }) => type === "next").length > frames);
   client.socket.terminate();
   // What had arrived by then is what a real client would have seen.
   const seen = client.messages
