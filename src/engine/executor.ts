@@ -16,7 +16,7 @@ import { type Store, transaction } from "../store/transaction.ts";
 import { type Call, type CallTask, verbOf } from "./call.ts";
 import { carryOut, type Hearer } from "./carry-out.ts";
 import { type Choice, type CircuitChange, Dispatch } from "./dispatch.ts";
-import type { LaneBook } from "./lane-book.ts";
+import { isSameHold, type LaneBook } from "./lane-book.ts";
 import { type Loop, startLoop } from "./loop.ts";
 import type { Outbox } from "./outbox.ts";
 import { createPlaces, type Places } from "./places.ts";
@@ -194,9 +194,7 @@ function waitingKinds(held: string | null, full: boolean): readonly TaskKind[] {
 }
 
 function isGood(hand: Hand, held: ReadonlyMap<number, bigint>, waits: readonly TaskKind[]): boolean {
-  if (hand.waits.length !== waits.length || hand.held.size !== held.size) return false;
-  for (const [lane, epoch] of held) if (hand.held.get(lane) !== epoch) return false;
-  return true;
+  return hand.waits.length === waits.length && isSameHold(hand.held, held);
 }
 
 /** @param after where the last round through the clusters has come to */

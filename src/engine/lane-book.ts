@@ -19,6 +19,13 @@ export interface LaneBook {
   inFlightOf(clusterId: ClusterId): number;
 }
 
+/** Whether these are the same lanes under the same epochs. */
+export function isSameHold(one: ReadonlyMap<number, bigint>, other: ReadonlyMap<number, bigint>): boolean {
+  if (one.size !== other.size) return false;
+  for (const [lane, epoch] of one) if (other.get(lane) !== epoch) return false;
+  return true;
+}
+
 export function createLaneBook(): LaneBook {
   const held = new Map<number, bigint>();
   const doubtful = new Set<number>();

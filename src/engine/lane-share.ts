@@ -4,10 +4,10 @@
  */
 import type { HostId, WorkerId } from "../core/ids.ts";
 import { redoLeasedClusters } from "../store/due.ts";
-import { claimLanes, type LaneSums, laneShares, ownedLanes, raiseLanes, releaseLanes } from "../store/lane.ts";
+import type { Heartbeat, LaneShares, LaneSums } from "../store/heartbeat.ts";
+import { claimLanes, ownedLanes, raiseLanes, releaseLanes } from "../store/lane.ts";
 import { recheckHostMembers, redoBegunTasks } from "../store/task.ts";
 import type { Store } from "../store/transaction.ts";
-import type { Peer } from "../store/worker.ts";
 import type { LaneBook } from "./lane-book.ts";
 
 interface LaneShareDeps {
@@ -47,11 +47,10 @@ function isInLine(held: ReadonlyMap<number, bigint>, mine: LaneSums): boolean {
  * Brings the book in line with the table, and this worker's lanes to its fair share: takes free ones, hands back what is too many once nothing of it is in
  * flight.
  */
-export async function shareLanes(deps: LaneShareDeps, id: WorkerId, peers: readonly Peer[]): Promise<void> {
+export async function shareLanes(deps: LaneShareDeps, id: WorkerId, { peers, lanes: now }: Heartbeat): Promise<void> {
   const { store, lanes, host } = deps;
   const sharing = peers.filter((peer) => !peer.draining);
   const onHost = sharing.filter((peer) => peer.hostId === host.id).length;
-  const now = await laneShares(store.db, id, host.id);
   if (!isInLine(lanes.held, now.mine)) await reconcileLanes(deps, id);
   const fairShared = Math.ceil(now.shared / Math.max(1, sharing.length));
   const fairHost = Math.ceil(now.host / Math.max(1, onHost));
@@ -71,13 +70,7 @@ export async function shareLanes(deps: LaneShareDeps, id: WorkerId, peers: reado
 }
 
 /** Lanes above the fair share on which nothing is in flight. */
-async function excessLanes(
-  deps: LaneShareDeps,
-  id: WorkerId,
-  now: { readonly mineShared: number; readonly mineHost: number },
-  fairShared: number,
-  fairHost: number,
-): Promise<number[]> {
+async function excessLanes(deps: LaneShareDeps, id: WorkerId, now: LaneShares, fairShared: number, fairHost: number): Promise<number[]> {
   if (now.mineShared <= fairShared && now.mineHost <= fairHost) return [];
   const busy = new Set(deps.lanes.inFlight.values());
   const owned = await ownedLanes(deps.store.db, id);

@@ -8,10 +8,11 @@ import type { HostId, WorkerId } from "../core/ids.ts";
 import { brandId } from "../core/ids.ts";
 import type { Logger } from "../core/runtime.ts";
 import { isAbsence } from "../store/failure.ts";
+import { beat } from "../store/heartbeat.ts";
 import { freeLanesOf, ownedLanes, releaseLanes } from "../store/lane.ts";
 import type { Session } from "../store/session.ts";
 import type { Store } from "../store/transaction.ts";
-import { beatSql, HostTaken, type PeerRow, registerWorker, removeWorker, toPeers, workerLockSpace } from "../store/worker.ts";
+import { HostTaken, registerWorker, removeWorker, workerLockSpace } from "../store/worker.ts";
 import type { LaneBook } from "./lane-book.ts";
 import { reconcileLanes, shareLanes } from "./lane-share.ts";
 import { type Loop, startLoop } from "./loop.ts";
@@ -108,18 +109,18 @@ class Member {
     me.beatAtMs = clock.monotonicMs();
     let waitMs = beatMs;
     try {
-      const workers = await me.session.query<PeerRow>(beatSql, [me.id, this.deps.host.id]);
-      if (workers[0]?.known !== true) {
+      const heartbeat = await beat(me.session, me.id, this.deps.host.id);
+      if (heartbeat === null) {
         await this.leave("judged dead by another worker");
         return 0;
       }
       if (lateBy > lateMs) logger.warn({ worker: me.number, lateMs: Math.round(lateBy) }, "the loop was late; taking new epochs");
       if (lateBy > lateMs || me.out) await this.renew(me);
-      const peers = toPeers(workers);
       const listeningForMs = me.backAtMs === null ? Number.POSITIVE_INFINITY : clock.monotonicMs() - me.backAtMs;
-      await judgePeers({ store, session: me.session, logger, listeningForMs }, me.id, peers);
-      await shareLanes(this.deps, me.id, peers);
-      waitMs = Math.min(beatMs, ...peers.filter((peer) => peer.id !== me.id).map((peer) => nextVerdictMs(peer.silentMs)));
+      // What was just freed is claimed by what the next heartbeat says: without the dead, whose share is everybody's.
+      if (await judgePeers({ store, session: me.session, logger, listeningForMs }, me.id, heartbeat.peers)) return 0;
+      await shareLanes(this.deps, me.id, heartbeat);
+      waitMs = Math.min(beatMs, ...heartbeat.peers.filter((peer) => peer.id !== me.id).map((peer) => nextVerdictMs(peer.silentMs)));
     } catch (error) {
       if (!isAbsence(error)) throw error;
       if (me.lost) await this.leave("the session was lost");

@@ -3,6 +3,7 @@ import { startSequencer } from "../engine/sequencer.ts";
 import { startFeed } from "../live/feed.ts";
 import { createMetrics } from "../server/metrics.ts";
 import { defaultOrigins, isLoopback } from "../server/origin.ts";
+import { addProcessMetrics } from "../server/process-metrics.ts";
 import { startServer } from "../server/server.ts";
 import type { Store } from "../store/transaction.ts";
 import { poolSizes } from "./connections.ts";
@@ -18,6 +19,8 @@ export async function startApi(settings: PartSettings): Promise<RunningPart> {
   const store: Store = { db, runtime, wake, writer: 0 };
   const sequencer = startSequencer({ store, direct, openSession, logger, retentionDays: config.ledgerDays });
   const feed = await startFeed({ store, openSession, logger, limits: config.limits });
+  const metrics = createMetrics();
+  addProcessMetrics(metrics.registry);
   const server = await listen(settings, {
     api: { store, feed, drivers, vault, limits: config.limits, processPolicy: { mode: settings.process } },
     host: config.host,
@@ -26,7 +29,7 @@ export async function startApi(settings: PartSettings): Promise<RunningPart> {
     hosts: config.hosts,
     graphiql: config.graphiql ?? isLoopback(config.host),
     logger,
-    metrics: createMetrics({ process: true }),
+    metrics,
   });
   logger.info({ url: server.url }, "The API is there");
   return {

@@ -2,7 +2,7 @@
  * What Prometheus reads. Labels are taken from fixed lists (methods, statuses, codes, the schema's root fields), never from what a
  * client chose: a client can neither blow up their number nor write a secret into one.
  */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Transport } from "./exchange.ts";
 
 export interface Metrics {
@@ -16,10 +16,8 @@ export interface Metrics {
   readonly frames: Counter<"transport">;
 }
 
-/** @param process also measure this Node.js process: memory, CPU, event loop */
-export function createMetrics(options: { readonly process: boolean }): Metrics {
+export function createMetrics(): Metrics {
   const registry = new Registry();
-  if (options.process) collectDefaultMetrics({ register: registry, prefix: "muster_" });
   const registers = [registry];
   return {
     registry,

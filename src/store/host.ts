@@ -35,6 +35,20 @@ export async function listSilentHosts(db: Database, afterMs: number): Promise<Si
   return rows.map((row) => ({ id: row.id, number: row.number, name: row.name, silentMs: Number(row.silent_ms) }));
 }
 
+/**
+ * How long until a host that is heard now, or has a worker that is not judged yet, may have been silent for `afterMs`, ms; null: there is none.
+ * Not before then is anything to be found that was not there already.
+ */
+export async function nextSilenceMs(db: Database, afterMs: number): Promise<number | null> {
+  const { rows } = await sql<{ ms: string | null }>`
+    /* host.heard */
+    select min(h.ms) as ms
+      from (select id, ${afterMs}::float8 - extract(epoch from clock_timestamp() - seen_at) * 1000 as ms from muster.host) h
+     where h.ms > 0 or exists (select from muster.worker w where w.host_id = h.id)`.execute(db);
+  const ms = rows[0]?.ms ?? null;
+  return ms === null ? null : Math.max(0, Number(ms));
+}
+
 /** Members of a host that would become UNKNOWN with it, at most `limit`. */
 export async function listReachedMembers(db: Database, host: Pick<SilentHost, "id" | "number">, limit: number): Promise<NodeId[]> {
   const { rows } = await sql<{ id: NodeId }>`

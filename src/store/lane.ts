@@ -67,56 +67,6 @@ export async function freeLanesOf(db: Database, owner: WorkerId): Promise<number
   return Number(numAffectedRows ?? 0n);
 }
 
-/** Lanes and their epochs, so that who knows them can see whether they are still the same. */
-export interface LaneSums {
-  readonly lanes: number;
-  readonly epochs: bigint;
-  /** Each epoch times its lane's id and one. */
-  readonly weighted: bigint;
-}
-
-/** How the lanes are spread: owned by this worker, and in all. */
-export async function laneShares(
-  db: Database,
-  owner: WorkerId,
-  hostId: HostId,
-): Promise<{
-  readonly shared: number;
-  readonly host: number;
-  readonly mineShared: number;
-  readonly mineHost: number;
-  readonly mine: LaneSums;
-  readonly free: number;
-}> {
-  const { rows } = await sql<{
-    shared: bigint;
-    host: bigint;
-    mine_shared: bigint;
-    mine_host: bigint;
-    mine: bigint;
-    epochs: string;
-    weighted: string;
-    free: bigint;
-  }>`
-    /* lane.shares */
-    select count(*) filter (where host_id is null) as shared, count(*) filter (where host_id = ${hostId}) as host,
-           count(*) filter (where host_id is null and owner = ${owner}) as mine_shared,
-           count(*) filter (where host_id = ${hostId} and owner = ${owner}) as mine_host, count(*) filter (where owner = ${owner}) as mine,
-           coalesce(sum(epoch) filter (where owner = ${owner}), 0)::text as epochs,
-           coalesce(sum(epoch * (id::bigint + 1)) filter (where owner = ${owner}), 0)::text as weighted,
-           count(*) filter (where owner is null and (host_id is null or host_id = ${hostId})) as free
-      from muster.lane`.execute(db);
-  const row = rows[0];
-  return {
-    shared: Number(row?.shared ?? 0),
-    host: Number(row?.host ?? 0),
-    mineShared: Number(row?.mine_shared ?? 0),
-    mineHost: Number(row?.mine_host ?? 0),
-    mine: { lanes: Number(row?.mine ?? 0), epochs: BigInt(row?.epochs ?? 0), weighted: BigInt(row?.weighted ?? 0) },
-    free: Number(row?.free ?? 0),
-  };
-}
-
 /** Makes the lanes of a host, if they are not there. */
 export async function ensureHostLanes(db: Database, hostId: HostId, hostNumber: number): Promise<void> {
   await sql`

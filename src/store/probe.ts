@@ -82,6 +82,16 @@ export async function listProbes(db: Database, lanes: readonly number[], fromMs:
   return rows.map(toProbed);
 }
 
+/** Whether any member of these lanes is probed at all. */
+export async function hasProbes(db: Database, lanes: readonly number[]): Promise<boolean> {
+  const { rows } = await sql<{ any: boolean }>`
+    /* probe.any */
+    select exists (
+      select from unnest(${lanes}::int[]) as l(lane)
+       cross join lateral (select from muster.probe where lane = l.lane order by interval_ms limit 1) p) as any`.execute(db);
+  return rows[0]?.any === true;
+}
+
 /** Members that have just begun to run. */
 export async function readProbes(db: Database, ids: readonly NodeId[]): Promise<ProbedNode[]> {
   if (ids.length === 0) return [];

@@ -91,40 +91,6 @@ async function checkHome(db: Database, hostId: HostId, home: string, isGone: (si
   if (holder !== undefined) throw new HostTaken(`worker ${holder.number} (process ${holder.pid} on ${holder.name})`);
 }
 
-/** Where a worker stands with the others. */
-export interface Peer {
-  readonly id: WorkerId;
-  readonly number: number;
-  readonly hostId: HostId;
-  readonly silentMs: number;
-  readonly draining: boolean;
-  readonly applicationName: string;
-}
-
-/** All workers, with how long each has been silent by the database's clock. */
-/** What a heartbeat answers with, a row for each worker. */
-export interface PeerRow {
-  readonly id: WorkerId;
-  readonly number: number;
-  readonly host_id: HostId;
-  readonly silent_ms: string;
-  readonly draining: boolean;
-  readonly application_name: string;
-  /** Whoever asked is still known. */
-  readonly known: boolean;
-}
-
-export function toPeers(rows: readonly PeerRow[]): Peer[] {
-  return rows.map((row) => ({
-    id: row.id,
-    number: row.number,
-    hostId: row.host_id,
-    silentMs: Number(row.silent_ms),
-    draining: row.draining,
-    applicationName: row.application_name,
-  }));
-}
-
 export async function removeWorker(db: Database, id: WorkerId): Promise<void> {
   await sql`/* worker.remove */ delete from muster.worker where id = ${id}`.execute(db);
 }
@@ -147,15 +113,6 @@ export async function serverAgeMs(db: Database): Promise<number> {
   }>`/* server.age */ select extract(epoch from clock_timestamp() - pg_postmaster_start_time()) * 1000 as ms`.execute(db);
   return Number(rows[0]?.ms ?? 0);
 }
-
-/** The heartbeat, for the worker's own session: ($1 worker, $2 host). No row: it was judged dead. */
-export const beatSql = `
-  /* worker.beat */
-  with host as (update muster.host set seen_at = clock_timestamp() where id = $2),
-       own as (update muster.worker set heartbeat_at = clock_timestamp() where id = $1 returning id)
-  select w.id, w.number, w.host_id, extract(epoch from clock_timestamp() - w.heartbeat_at) * 1000 as silent_ms, w.draining, w.application_name,
-         exists (select from own) as known
-    from muster.worker w order by w.number`;
 
 /** Numbers of the workers whose session lock is held by somebody. */
 export async function heldWorkerLocks(db: Database): Promise<Set<number>> {

@@ -41,7 +41,7 @@ export async function startLiveApi(options: WorldOptions & { readonly limits?: P
     origins: [],
     graphiql: true,
     logger: log,
-    metrics: createMetrics({ process: false }),
+    metrics: createMetrics(),
   });
   const headers = (token: string | null): Record<string, string> => ({
     "content-type": "application/json",

@@ -220,7 +220,7 @@ export async function startTestServer(overrides: Partial<Omit<DoorOptions, "limi
     hosts: [],
     graphiql: true,
     logger,
-    metrics: createMetrics({ process: false }),
+    metrics: createMetrics(),
     ready: () => true,
     ...overrides,
     limits,

@@ -4,7 +4,7 @@ import { brandId, type HostId, type NodeId } from "../../src/core/ids.ts";
 import { hostLane, laneOf } from "../../src/core/lane.ts";
 import { type NodeStatus, nodeStatusCodec } from "../../src/core/node.ts";
 import { realRuntime } from "../../src/main/runtime.ts";
-import { listReachedMembers, listSilentHosts } from "../../src/store/host.ts";
+import { listReachedMembers, listSilentHosts, nextSilenceMs } from "../../src/store/host.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 
 const { entropy } = realRuntime();
@@ -48,4 +48,20 @@ test("a host that falls silent among hundreds that went for good → it alone is
   expect(await listReachedMembers(database.db, silent, 10)).toEqual([lost]);
   await sql`update muster.node set status = ${nodeStatusCodec.code("UNKNOWN")} where id = ${lost}`.execute(database.db);
   expect(await listSilentHosts(database.db, 5_000)).toEqual([]);
+});
+
+test("when a host may have fallen silent next → as long as the one that was heard longest ago has left; at once while a silent one has a worker; never among those that went for good", async () => {
+  await sql`delete from muster.host`.execute(database.db);
+  expect(await nextSilenceMs(database.db, 60_000)).toBeNull();
+  const gone = await host("gone", 86_400);
+  expect(await nextSilenceMs(database.db, 60_000)).toBeNull();
+  await host("heard", 0);
+  await host("heard-before", 2);
+  const left = (await nextSilenceMs(database.db, 60_000)) ?? Number.NaN;
+  expect(left).toBeGreaterThan(0);
+  expect(left).toBeLessThanOrEqual(58_000);
+  await sql`
+    insert into muster.worker (id, number, host_id, pid, version, application_name, home, started_at, heartbeat_at)
+    values (${entropy.uuid()}, 1, ${gone.id}, 1, 'x', 'x', 'x', now(), now())`.execute(database.db);
+  expect(await nextSilenceMs(database.db, 60_000)).toBe(0);
 });

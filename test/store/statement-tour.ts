@@ -10,7 +10,7 @@ import { hostLanes, lanesPerHost, sharedLanes } from "../../src/core/lane.ts";
 import { liveActionsOf } from "../../src/store/action.ts";
 import { listBusyClusters, listOverdueNodeActions } from "../../src/store/action-write.ts";
 import { countJobs } from "../../src/store/cluster-plan.ts";
-import { holdOrphanLanes, listReachedMembers, listSilentHosts } from "../../src/store/host.ts";
+import { holdOrphanLanes, listReachedMembers, listSilentHosts, nextSilenceMs } from "../../src/store/host.ts";
 import { claimKeys, purgeKeys, releaseKeys } from "../../src/store/idempotency.ts";
 import {
   claimSecretCheck,
@@ -30,7 +30,7 @@ import { saveCrashes, saveSignals, startProbes, stopProbes } from "../../src/sto
 import { lockNodes } from "../../src/store/node-write.ts";
 import { listPatients, rememberNotable } from "../../src/store/notable.ts";
 import { countOutdated, selectOutdated, summarizeOutdated } from "../../src/store/outdated.ts";
-import { lanesOf, listProbes, readProbes } from "../../src/store/probe.ts";
+import { hasProbes, lanesOf, listProbes, readProbes } from "../../src/store/probe.ts";
 import { lockSpecsAfter, replaceSpecs } from "../../src/store/profile-spec.ts";
 import { findProjectByName } from "../../src/store/project.ts";
 import { askNextChecks, checksLeft, endReadBack } from "../../src/store/read-back.ts";
@@ -148,6 +148,7 @@ async function tourMembers(tx: Tx, clusterId: ClusterId): Promise<void> {
   expect(await countOutdated(db, wish, 1_000_000)).toBeGreaterThan(500);
   // What loops ask once a second may not come while the workers live.
   await listOverdueNodeActions(db, 20);
+  await hasProbes(db, [...Array(64).keys()]);
   await listProbes(
     db,
     nodes.map(({ lane }) => lane),
@@ -186,6 +187,7 @@ async function tourHost({ db }: Tx, store: Store, clusterId: ClusterId): Promise
     update muster.node set host_id = ${host.id}, lane = ${lanes[0] ?? 0}::int + index % ${lanesPerHost}
      where id in (select id from muster.node where cluster_id = ${clusterId} order by id limit 200)`.execute(db);
   expect((await listSilentHosts(db, 1_000)).map(({ id }) => id)).toContain(host.id);
+  await nextSilenceMs(db, 1_000);
   expect(await listReachedMembers(db, host, 20)).toHaveLength(20);
   await holdOrphanLanes(db, host);
   await recheckHostMembers(db, lanes);

@@ -52,7 +52,8 @@ export function logPosition(): number {
 /** The plans of named statements that were logged between two places. Only one database may log at a time. */
 export function loggedPlans(from: number, to = logPosition()): LoggedPlan[] {
   const text = readFileSync(logFile()).subarray(from, to).toString("utf8");
-  return [...text.matchAll(/plan:\n((?:\t.*\n)+)/g)].flatMap(([, json = ""]) => {
+  // A plan that is just being written may be there in part: it is one of those that nobody waits for.
+  return [...text.matchAll(/plan:\n(\t\{\n(?:\t .*\n)+\t\}\n)/g)].flatMap(([, json = ""]) => {
     const logged: { "Query Text": string; Plan: PlanNode } = JSON.parse(json.replaceAll("\n\t", "\n"));
     const statement = statementName(logged["Query Text"]);
     return statement.includes(".") ? [{ statement, text: logged["Query Text"], plan: logged.Plan }] : [];

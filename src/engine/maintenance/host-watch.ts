@@ -6,7 +6,7 @@ import type { Signal } from "../../core/health.ts";
 import { judgeHealth } from "../../core/health.ts";
 import { nodeTransition } from "../../core/node.ts";
 import type { Logger } from "../../core/runtime.ts";
-import { holdOrphanLanes, listReachedMembers, listSilentHosts, type SilentHost } from "../../store/host.ts";
+import { holdOrphanLanes, listReachedMembers, listSilentHosts, nextSilenceMs, type SilentHost } from "../../store/host.ts";
 import { checkLanes } from "../../store/lane.ts";
 import { noMemory, readMemory, saveSignals } from "../../store/node-memory.ts";
 import { lockNodes, saveNodes, subject } from "../../store/node-write.ts";
@@ -15,6 +15,7 @@ import { type Store, transaction } from "../../store/transaction.ts";
 import type { LaneBook } from "../lane-book.ts";
 import { startLoop } from "../loop.ts";
 
+/** Between looks while something is undecided, ms. Where all hosts are heard, nobody looks before one of them can have been silent for long enough. */
 const lookMs = 1_000;
 /** As long as a frozen worker is waited for before it is judged, ms. */
 const silentAfterMs = 5_000;
@@ -31,7 +32,7 @@ export function startHostWatch(deps: { readonly store: Store; readonly lanes: La
         deps.logger.warn({ host: host.name, silentMs: Math.round(host.silentMs), members: lost }, "a host is silent; its members are unknown");
       more ||= lost === window;
     }
-    return more ? 0 : lookMs;
+    return more ? 0 : (await nextSilenceMs(deps.store.db, silentAfterMs)) || lookMs;
   });
 }
 

@@ -4,10 +4,11 @@
  */
 import type { WorkerId } from "../../core/ids.ts";
 import type { Logger } from "../../core/runtime.ts";
+import type { Peer } from "../../store/heartbeat.ts";
 import { freeLanesOf } from "../../store/lane.ts";
 import type { Session } from "../../store/session.ts";
 import type { Store } from "../../store/transaction.ts";
-import { endBackends, heldWorkerLocks, type Peer, removeWorker, serverAgeMs } from "../../store/worker.ts";
+import { endBackends, heldWorkerLocks, removeWorker, serverAgeMs } from "../../store/worker.ts";
 
 export const judgeRules = {
   deadAfterMs: 1_000,
@@ -29,16 +30,17 @@ export function nextVerdictMs(silentMs: number): number {
   return threshold === undefined ? Number.POSITIVE_INFINITY : Math.floor(threshold - silentMs) + 1;
 }
 
-/** Takes the lanes of workers that are dead or frozen. */
+/** Takes the lanes of workers that are dead or frozen. Returns whether there were any: then the lanes lie otherwise than the heartbeat said. */
 export async function judgePeers(
   deps: { readonly store: Store; readonly session: Session; readonly logger: Logger; readonly listeningForMs: number },
   self: WorkerId,
   peers: readonly Peer[],
-): Promise<void> {
+): Promise<boolean> {
   const { store, logger } = deps;
   const silent = peers.filter((peer) => peer.id !== self && peer.silentMs > judgeRules.deadAfterMs);
-  if (silent.length === 0 || deps.listeningForMs < judgeRules.graceMs || (await serverAgeMs(store.db)) < judgeRules.graceMs) return;
+  if (silent.length === 0 || deps.listeningForMs < judgeRules.graceMs || (await serverAgeMs(store.db)) < judgeRules.graceMs) return false;
   const held = await heldWorkerLocks(store.db);
+  let judged = false;
   for (const peer of silent) {
     const verdict = verdictOn(peer.silentMs, held.has(peer.number));
     if (verdict === null) continue;
@@ -51,5 +53,7 @@ export async function judgePeers(
     await removeWorker(store.db, peer.id);
     logger.warn({ worker: peer.number, verdict, silentMs: Math.round(peer.silentMs), lanes: freed }, "a worker is out; its lanes are free");
     store.wake.work();
+    judged = true;
   }
+  return judged;
 }

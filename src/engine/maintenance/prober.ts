@@ -1,13 +1,13 @@
 /**
  * The prober: reads a second ahead which members of this worker's lanes are to be probed, probes them at their time, and reports what
- * changes (`probe-verdict.ts`). At rest it keeps nothing per member.
+ * changes (`probe-verdict.ts`). At rest it keeps nothing per member, and asks for nothing where nothing is probed.
  */
 import type { NodeId } from "../../core/ids.ts";
 import type { Logger } from "../../core/runtime.ts";
 import type { Driver, ProbePlan } from "../../drivers/driver.ts";
-import { listProbes, type ProbedNode, readProbes } from "../../store/probe.ts";
+import { hasProbes, listProbes, type ProbedNode, readProbes } from "../../store/probe.ts";
 import { readClock, type Store } from "../../store/transaction.ts";
-import type { LaneBook } from "../lane-book.ts";
+import { isSameHold, type LaneBook } from "../lane-book.ts";
 import { type Loop, startLoop } from "../loop.ts";
 import type { Outbox } from "../outbox.ts";
 import type { KnownProfile, SpecCache } from "../specs.ts";
@@ -32,6 +32,8 @@ interface ProberDeps {
 const spanMs = 1_000;
 /** How long a comparison with the database's clock is relied on: no two clocks run apart by a span in that time, ms. */
 const compareMs = 10_000;
+/** How long it is relied on whether any member of the same lanes is probed, ms: one that begins to be is welcomed here. */
+const knownMs = 10_000;
 /** Probes under way at most; what is due beyond it waits. */
 const underWayLimit = 256;
 /** The first probes of a member that has just begun to run, ms after each other. */
@@ -52,6 +54,9 @@ class Schedule {
   /** How far the database's clock is ahead of our monotonic one, and when that was last looked at. */
   private aheadMs = 0;
   private comparedAtMs = Number.NEGATIVE_INFINITY;
+  /** Whether any member of these lanes is probed, as far as is known; null: that has to be asked. */
+  private known: { readonly held: ReadonlyMap<number, bigint>; readonly any: boolean; readonly untilMs: number } | null = null;
+  private welcomes = 0;
 
   constructor(deps: ProberDeps) {
     this.deps = deps;
@@ -60,7 +65,10 @@ class Schedule {
   }
 
   welcome(ids: readonly NodeId[]): void {
-    if (!this.stopping.signal.aborted && ids.length > 0) this.track(this.welcomeAll(ids.slice(0, underWayLimit)));
+    if (this.stopping.signal.aborted || ids.length === 0) return;
+    this.known = null;
+    this.welcomes++;
+    this.track(this.welcomeAll(ids.slice(0, underWayLimit)));
   }
 
   async stop(): Promise<void> {
@@ -76,14 +84,27 @@ class Schedule {
 
   private async turn(): Promise<number> {
     const { store, lanes } = this.deps;
-    const held = [...lanes.held.keys()];
+    const held = new Map(lanes.held);
+    if (!(await this.isAnyProbed(held))) return spanMs;
     const nowMs = await this.databaseNowMs();
     // A gap (the first turn, a pause of the database) is not made up for: the next probe is the one that counts.
     const fromMs = this.readUntilMs < nowMs - spanMs || this.readUntilMs > nowMs + spanMs ? nowMs : this.readUntilMs;
     this.readUntilMs = fromMs + spanMs;
-    const nodes = held.length === 0 ? [] : await listProbes(store.db, held, fromMs, spanMs);
+    const nodes = await listProbes(store.db, [...held.keys()], fromMs, spanMs);
     if (nodes.length > 0) this.track(this.fire(nodes, await this.profilesOf(nodes), fromMs - nowMs));
     return Math.max(1, this.readUntilMs - nowMs - 100);
+  }
+
+  private async isAnyProbed(held: ReadonlyMap<number, bigint>): Promise<boolean> {
+    const { store } = this.deps;
+    const nowMs = store.runtime.clock.monotonicMs();
+    if (this.known === null || nowMs >= this.known.untilMs || !isSameHold(this.known.held, held)) {
+      const { welcomes } = this;
+      const any = held.size > 0 && (await hasProbes(store.db, [...held.keys()]));
+      // Whoever came while it was asked may not have been seen.
+      this.known = { held, any: any || welcomes !== this.welcomes, untilMs: nowMs + knownMs };
+    }
+    return this.known.any;
   }
 
   /** By the database's clock, whole ms since 1970. */
