@@ -6,11 +6,16 @@ import { check, listen, makeCluster, makeProfile, resize } from "./ask.ts";
 import { openBooks } from "./books.ts";
 import { gather } from "./crowd.ts";
 import type { Installation } from "./installation.ts";
+import { openPoster } from "./post.ts";
 import { singleSettings, singleSpec } from "./single.ts";
+import { changeSize, connections } from "./supersede.ts";
+import { swing } from "./wish.ts";
 
 const wishes = 200;
 const pages = 60;
 const restSeconds = 30;
+const changes = 5_000;
+const stormy = 1_000;
 const subscribers = 1_000;
 const told = 20;
 
@@ -40,6 +45,7 @@ async function batchedLoads(installation: Installation, members: number): Return
   const { client } = installation;
   await makeProfile(client, "big", "sim", {});
   await makeProfile(client, "small", "sim", {});
+  await makeProfile(client, "overtaken", "sim", {});
   const ends = await listen(client, ["action.finished"]);
   const ended = async (action: string): Promise<void> => void (await ends.next(({ actionId }) => actionId === action));
   const sized = async (id: string, size: number): Promise<void> => ended(await resize(client, id, size));
@@ -48,6 +54,9 @@ async function batchedLoads(installation: Installation, members: number): Return
   const alternate = async (times: number): Promise<void> => {
     for (let i = 0; i < times; i++) await sized(small.clusterId, 3 + ((i + 1) % 2));
   };
+  const overtaken = await makeCluster(client, "overtaken", stormy);
+  await ended(overtaken.actionId);
+  const poster = openPoster(installation, connections);
   const books = await openBooks(installation.databaseUrl);
   const crowd = createCrowd(installation, small.clusterId);
   const loads: readonly Load[] = [
@@ -58,6 +67,19 @@ async function batchedLoads(installation: Installation, members: number): Return
       run: () => sized(big.clusterId, members).then(() => sized(big.clusterId, 0)),
     },
     { name: "a wish for one member more, or less, carried out", unit: "wish", units: wishes, run: () => alternate(wishes) },
+    {
+      name: "a change of a cluster's size, as many as go",
+      unit: "change",
+      units: changes,
+      run: async () => {
+        const { sizes } = swing(stormy, changes, 1);
+        let next = 0;
+        const ask = async (): Promise<void> => {
+          for (let n = next++; n < changes; n = next++) await changeSize(poster, overtaken.clusterId, sizes[n] ?? 0);
+        };
+        await Promise.all(Array.from({ length: connections }, ask));
+      },
+    },
     {
       name: "a check of a member, in a check of all",
       unit: "check",
@@ -96,6 +118,7 @@ async function batchedLoads(installation: Installation, members: number): Return
     loads,
     close: async () => {
       ends.close();
+      poster.close();
       await crowd.leave();
       await books.close();
     },

@@ -13,7 +13,7 @@ import { type Latency, latencyOf } from "./statistic.ts";
 import { latency, printTable, whole } from "./table.ts";
 import { climb, swing, type Wishes } from "./wish.ts";
 
-const connections = 32;
+export const connections = 32;
 /** Changes that could not even be sent within this multiple of the time that they were to take are left out, but for the last one. */
 const patience = 2;
 /** What is to be reached. */
@@ -94,7 +94,7 @@ async function storm(installation: Installation, database: pg.Client, wishes: Wi
     return made;
   });
   const poster = openPoster(installation, connections);
-  await send(poster, oneOfMany, clusterId, members).then(({ actionId }) => ends.next((line) => line.actionId === actionId));
+  await changeSize(poster, clusterId, members).then((actionId) => ends.next((line) => line.actionId === actionId));
   ends.close();
   const before = await driverCalls(database, clusterId);
   const sinceDue: number[] = [];
@@ -113,7 +113,7 @@ async function storm(installation: Installation, database: pg.Client, wishes: Wi
       if (early > 0) await new Promise((resolve) => setTimeout(resolve, early));
       const sentMs = performance.now();
       try {
-        await send(poster, oneOfMany, clusterId, sizes[n] ?? 0);
+        await changeSize(poster, clusterId, sizes[n] ?? 0);
         sinceDue.push(performance.now() - dueMs);
         sinceSent.push(performance.now() - sentMs);
       } catch (error) {
@@ -156,6 +156,11 @@ interface Answer {
       readonly message?: string;
     };
   } | null;
+}
+
+/** One change, of which only the action is asked. @throws Error with what the server said instead of accepting it */
+export async function changeSize(poster: Poster, clusterId: string, size: number): Promise<string> {
+  return (await send(poster, oneOfMany, clusterId, size)).actionId;
 }
 
 /** @throws Error with what the server said instead of accepting it */

@@ -1,33 +1,39 @@
 /**
  * The batched reads of one request: whatever many objects of a page ask for in the same breath is read in one statement, within what the
- * caller may see. A loader is made when it is first used; all of them are thrown away together (`ApiContext.forget`).
+ * caller may see; what is read by id, also with other requests (`shared-reads.ts`). A loader is made when it is first used; all of them are thrown away together (`ApiContext.forget`).
  */
 import DataLoader from "dataloader";
 import type { ActionId, ClusterId, EventId, NodeId, ProfileId, ProjectId, TokenId, WorkerId } from "../core/ids.ts";
 import { mayAct, type Principal } from "../core/principal.ts";
 import type { QuotaUse } from "../core/quota.ts";
-import { type ActionFilter, type ActionRow, getActionsByIds, listActionsOf, liveActionsOf } from "../store/action.ts";
-import { type ClusterRow, getClustersByIds, listClustersOfProfiles } from "../store/cluster.ts";
-import { type Counts, readCounts } from "../store/count.ts";
+import { type ActionFilter, type ActionRow, listActionsOf, liveActionsOf } from "../store/action.ts";
+import { type ClusterRow, listClustersOfProfiles } from "../store/cluster.ts";
+import type { Counts } from "../store/count.ts";
 import type { LedgerEvent, LedgerFilter } from "../store/ledger-event.ts";
 import { type EventsOf, type Expired, type HistoryPage, type HistoryRange, readEventsById, readEventsOf } from "../store/ledger-read.ts";
-import { getNodesByIds, type NodeHealthRow, type NodeRow, nodeHealthOf } from "../store/node.ts";
+import { type NodeHealthRow, type NodeRow, nodeHealthOf } from "../store/node.ts";
 import { listNodesOfClusters, type NodeFilter } from "../store/node-list.ts";
 import type { Page, PageRequest } from "../store/page.ts";
-import { getProfilesByIds, type ProfileRow } from "../store/profile.ts";
+import type { ProfileRow } from "../store/profile.ts";
 import { getProjectsByIds, type ProjectRow, quotaUseOf } from "../store/project.ts";
 import { getTokensByIds, type TokenRow } from "../store/token.ts";
 import { getWorkersByIds, type WorkerRow } from "../store/worker.ts";
 import type { ApiDeps } from "./context.ts";
+import { sharedReadsOf } from "./shared-reads.ts";
+
+/** A loader over a read that answers with values of those keys it knows. */
+function knownOf<Key, Value>(read: (keys: readonly Key[]) => Promise<ReadonlyMap<Key, Value>>): DataLoader<Key, Value | null> {
+  return new DataLoader(async (keys) => {
+    const values = await read(keys);
+    return keys.map((key) => values.get(key) ?? null);
+  });
+}
 
 /** A loader over a read that answers with rows, in any order, of those ids it knows. */
 function rowsById<Id extends string, Row extends { readonly id: Id }>(
   read: (ids: readonly Id[]) => Promise<readonly Row[]>,
 ): DataLoader<Id, Row | null> {
-  return new DataLoader(async (ids) => {
-    const rows = new Map((await read(ids)).map((row) => [row.id, row]));
-    return ids.map((id) => rows.get(id) ?? null);
-  });
+  return knownOf(async (ids) => new Map((await read(ids)).map((row) => [row.id, row])));
 }
 
 /** A loader over a read that answers with a value for every key. */
@@ -57,6 +63,7 @@ export type Loaders = ReturnType<typeof createLoaders>;
 
 export function createLoaders({ store: { db } }: Pick<ApiDeps, "store">, { projectId, role }: Pick<Principal, "projectId" | "role">) {
   const wholeInstallation = mayAct(role, "OPERATOR");
+  const shared = sharedReadsOf(db);
   const lists = {
     clusters: new ListLoaders<ProfileId, Page<ClusterRow>>(),
     nodes: new ListLoaders<ClusterId, Page<NodeRow>>(),
@@ -65,16 +72,16 @@ export function createLoaders({ store: { db } }: Pick<ApiDeps, "store">, { proje
     events: new ListLoaders<string, HistoryPage | Expired>(),
   };
   return {
-    clusters: rowsById<ClusterId, ClusterRow>((ids) => getClustersByIds(db, projectId, ids)),
-    nodes: rowsById<NodeId, NodeRow>((ids) => getNodesByIds(db, projectId, ids)),
-    profiles: rowsById<ProfileId, ProfileRow>((ids) => getProfilesByIds(db, projectId, ids)),
-    actions: rowsById<ActionId, ActionRow>((ids) => getActionsByIds(db, projectId, ids)),
+    clusters: knownOf<ClusterId, ClusterRow>((ids) => shared.clusters(projectId, ids)),
+    nodes: knownOf<NodeId, NodeRow>((ids) => shared.nodes(projectId, ids)),
+    profiles: knownOf<ProfileId, ProfileRow>((ids) => shared.profiles(projectId, ids)),
+    actions: knownOf<ActionId, ActionRow>((ids) => shared.actions(projectId, ids)),
     tokens: rowsById<TokenId, TokenRow>((ids) => getTokensByIds(db, wholeInstallation ? null : projectId, ids)),
     projects: rowsById<ProjectId, ProjectRow>((ids) => getProjectsByIds(db, wholeInstallation ? ids : ids.filter((id) => id === projectId))),
     events: new DataLoader<EventId, LedgerEvent | null>((ids) => readEventsById(db, ids, projectId)),
     workers: rowsById<WorkerId, WorkerRow>(async (ids) => [...(await getWorkersByIds(db, ids)).values()]),
 
-    counts: valuesOf<ClusterId, Counts>((ids) => readCounts(db, ids)),
+    counts: valuesOf<ClusterId, Counts>((ids) => shared.counts(projectId, ids)),
     liveActions: valuesOf<ActionId, ActionId>((ids) => liveActionsOf(db, projectId, ids)),
     quotaUse: valuesOf<ProjectId, QuotaUse>((ids) => quotaUseOf(db, ids)),
     nodeHealth: new DataLoader<NodeRow, NodeHealthRow, NodeId>(

@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createCluster } from "../../src/commands/cluster.ts";
 import { createProfile } from "../../src/commands/profile.ts";
-import type { ClusterId, NodeId, ProjectId } from "../../src/core/ids.ts";
+import { brandId, type ClusterId, type NodeId, type ProjectId } from "../../src/core/ids.ts";
 import { transaction } from "../../src/store/transaction.ts";
 import { must } from "../support/cluster.ts";
 import { openStage, type Stage } from "./stage.ts";
@@ -102,5 +102,48 @@ describe("statements", () => {
     const [id] = /cluster_[0-9a-z]{26}/.exec(JSON.stringify(data)) ?? [];
     const fields = Array.from({ length: 10 }, (_, i) => `c${i}: cluster(by: { id: "${id}" }) { name nodeCounts { total } }`);
     expect((await cost(`{ ${fields.join(" ")} }`)).names).toEqual(["cluster.get", "count.read"]);
+  });
+
+  test("ten operations ask at once, of their own clusters and of each other's → each statement once, and anew for those who ask later", async () => {
+    const { data } = await cost("{ clusters(first: 10) { nodes { id name } } }");
+    const found: readonly { readonly id: string; readonly name: string }[] = Reflect.get(Reflect.get(Object(data), "clusters"), "nodes");
+    const all = async (): Promise<string[]> => {
+      stage.takeStatements();
+      const answers = await Promise.all(
+        [...found, ...found].map(({ id }) =>
+          stage.execute("query ($id: ID!) { cluster(by: { id: $id }) { name nodeCounts { total } profile { name } } }", { id }),
+        ),
+      );
+      expect(answers.map((answer) => Reflect.get(Object(answer.data?.["cluster"]), "name"))).toEqual([...found, ...found].map(({ name }) => name));
+      return stage.takeStatements().toSorted();
+    };
+    const once = ["cluster.get", "count.read", "profile.get"];
+    expect(await all()).toEqual(once);
+    expect(await all()).toEqual(once);
+  });
+
+  test("another project asks for the same at the same moment → it sees nothing of it, by a statement of its own", async () => {
+    const { data } = await cost("{ clusters(first: 1) { nodes { id } } }");
+    const [id = ""] = /cluster_[0-9a-z]{26}/.exec(JSON.stringify(data)) ?? [];
+    const text = "query ($id: ID!) { cluster(by: { id: $id }) { id } }";
+    const stranger = { projectId: brandId("project", stage.world.store.runtime.entropy.uuid()) };
+    stage.takeStatements();
+    const [ours, theirs] = await Promise.all([stage.execute(text, { id }), stage.execute(text, { id }, stranger)]);
+    expect([ours.data, theirs.data]).toMatchObject([{ cluster: { id } }, { cluster: null }]);
+    expect(stage.takeStatements()).toEqual(["cluster.get", "cluster.get"]);
+  });
+
+  test("changes of one cluster that are accepted together → their payloads are read together", async () => {
+    const { data } = await cost("{ clusters(first: 1) { nodes { id desiredCapacity } } }");
+    const cluster = Reflect.get(Reflect.get(Object(data), "clusters"), "nodes")[0];
+    const text = `mutation ($id: ID!, $size: Int!) {
+      resizeCluster(input: { cluster: { id: $id }, capacity: { exactly: $size } }) { ... on ResizeClusterPayload { action { id status } cluster { name } } ... on Error { message } } }`;
+    stage.takeStatements();
+    const sizes = Array.from({ length: 30 }, (_, i) => cluster.desiredCapacity + 1 + (i % 2));
+    const answers = await Promise.all(sizes.map((size) => stage.execute(text, { id: cluster.id, size })));
+    for (const answer of answers) expect(answer).toMatchObject({ data: { resizeCluster: { action: { id: expect.any(String) } } } });
+    const reads = stage.takeStatements().filter((name) => name === "action.get");
+    // The first goes alone; those that come while one is written go together.
+    expect(reads.length).toBeLessThan(10);
   });
 });
