@@ -13,6 +13,7 @@ import { swing } from "./wish.ts";
 
 const wishes = 200;
 const pages = 60;
+const reads = 400;
 const restSeconds = 30;
 const changes = 5_000;
 const stormy = 1_000;
@@ -93,6 +94,14 @@ async function batchedLoads(installation: Installation, members: number): Return
       units: pages,
       run: async () => {
         for (let i = 0; i < pages; i++) await client.request(ClusterDocument, { by: { id: big.clusterId }, first: 1_000, lastEvents: 1 });
+      },
+    },
+    {
+      name: "a cluster with 50 members and its last events",
+      unit: "read",
+      units: reads,
+      run: async () => {
+        for (let i = 0; i < reads; i++) await client.request(ClusterDocument, { by: { id: big.clusterId }, first: 50, lastEvents: 10 });
       },
     },
     {
