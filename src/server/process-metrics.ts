@@ -40,7 +40,12 @@ export function addProcessMetrics(registry: Registry): void {
     registry.removeSingleMetric(name);
     // The first to be asked answers for all: they tell of the same time.
     const collect = i === 0 ? tell : () => undefined;
-    const gauge = new Gauge({ name, help: `${help[figure]} the event loop was late since the last reading.`, registers: [registry], collect });
+    const gauge = new Gauge({
+      name,
+      help: `${help[figure]} the event loop was late, looked at every ${lookMs} ms since the last reading.`,
+      registers: [registry],
+      collect,
+    });
     return [figure, gauge] as const;
   });
 }

@@ -37,7 +37,7 @@ export async function listSilentHosts(db: Database, afterMs: number): Promise<Si
 
 /**
  * How long until a host that is heard now, or has a worker that is not judged yet, may have been silent for `afterMs`, ms; null: there is none.
- * Not before then is anything to be found that was not there already.
+ * Whoever asks before `listSilentHosts`, and finds nothing there, need not look again before then.
  */
 export async function nextSilenceMs(db: Database, afterMs: number): Promise<number | null> {
   const { rows } = await sql<{ ms: string | null }>`

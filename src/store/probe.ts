@@ -51,6 +51,13 @@ const columns = sql`n.id, p.lane, n.profile_id, n.name, n.index, n.cluster_id,
 const running = sql`n.started_at is not null and n.status = any(${probed}::smallint[])
        and not exists (select 1 from muster.notable o where o.node_id = n.id and o.status = ${nodeStatusCodec.code("ERROR")} and o.certain)`;
 
+/** The distinct intervals there are, each found by one step down the index; the last row is null. */
+const intervals = sql`
+    with recursive intervals(ms) as (
+      (select interval_ms from muster.probe order by interval_ms limit 1)
+      union all
+      select (select p.interval_ms from muster.probe p where p.interval_ms > i.ms order by p.interval_ms limit 1) from intervals i where i.ms is not null)`;
+
 /**
  * Members of these lanes whose probe falls into [from, from + span). Each distinct interval is found by one step down the index, and
  * only the phases in the span are read: O(due), not O(members).
@@ -59,10 +66,7 @@ const running = sql`n.started_at is not null and n.status = any(${probed}::small
 export async function listProbes(db: Database, lanes: readonly number[], fromMs: number, spanMs: number): Promise<ProbedNode[]> {
   const { rows } = await sql<Row>`
     /* probe.due */
-    with recursive intervals(ms) as (
-      (select interval_ms from muster.probe order by interval_ms limit 1)
-      union all
-      select (select p.interval_ms from muster.probe p where p.interval_ms > i.ms order by p.interval_ms limit 1) from intervals i where i.ms is not null),
+    ${intervals},
     starts as (
       select ms, (${fromMs}::bigint % ms)::int as at from intervals where ms is not null),
     -- The span may go over the interval's end: then its rest lies at the beginning.
@@ -82,13 +86,14 @@ export async function listProbes(db: Database, lanes: readonly number[], fromMs:
   return rows.map(toProbed);
 }
 
-/** Whether any member of these lanes is probed at all. */
+/** Whether any member of these lanes is probed at all: one step down the index for each distinct interval and lane. */
 export async function hasProbes(db: Database, lanes: readonly number[]): Promise<boolean> {
   const { rows } = await sql<{ any: boolean }>`
     /* probe.any */
+    ${intervals}
     select exists (
-      select from unnest(${lanes}::int[]) as l(lane)
-       cross join lateral (select from muster.probe where lane = l.lane order by interval_ms limit 1) p) as any`.execute(db);
+      select from intervals i cross join unnest(${lanes}::int[]) as l(lane)
+       cross join lateral (select from muster.probe where interval_ms = i.ms and lane = l.lane order by phase_ms limit 1) p) as any`.execute(db);
   return rows[0]?.any === true;
 }
 

@@ -25,14 +25,19 @@ export function startHostWatch(deps: { readonly store: Store; readonly lanes: La
   return startLoop({ name: "host watch", timers: deps.store.runtime.timers, logger: deps.logger }, async () => {
     const epoch = deps.lanes.held.get(0);
     if (epoch === undefined) return lookMs;
+    // Asked first: whoever falls silent between the two is in the list, or was counted.
+    const nextMs = await nextSilenceMs(deps.store.db, silentAfterMs);
+    const silent = await listSilentHosts(deps.store.db, silentAfterMs);
     let more = false;
-    for (const host of await listSilentHosts(deps.store.db, silentAfterMs)) {
+    for (const host of silent) {
       const lost = await loseMembers(deps.store, host, epoch);
       if (lost > 0)
         deps.logger.warn({ host: host.name, silentMs: Math.round(host.silentMs), members: lost }, "a host is silent; its members are unknown");
       more ||= lost === window;
     }
-    return more ? 0 : (await nextSilenceMs(deps.store.db, silentAfterMs)) || lookMs;
+    if (more) return 0;
+    // Who was found may not be done with, and may not be all.
+    return silent.length > 0 ? lookMs : nextMs || lookMs;
   });
 }
 

@@ -17,10 +17,7 @@ export interface ReadBack {
   stop(): Promise<void>;
 }
 
-/** Between looks while it holds still, ms. */
 const lookMs = 1_000;
-/** Between looks otherwise: another server is another connection as a rule, and whoever loses one asks at once, ms. */
-const calmLookMs = 3_000;
 /** Hosts that are away for longer are not waited for, ms. */
 const patienceMs = 10_000;
 const window = 2_500;
@@ -43,7 +40,7 @@ export function startReadBack(deps: {
       held = null;
       asked = false;
       if (released) deps.onReleased();
-      return calmLookMs;
+      return lookMs;
     }
     held = "the database was restored or failed over: every member is being read back first";
     if (!lanes.held.has(0)) return lookMs;
