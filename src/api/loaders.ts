@@ -1,6 +1,7 @@
 /**
  * The batched reads of one request: whatever many objects of a page ask for in the same breath is read in one statement, within what the
- * caller may see; what is read by id, also with other requests (`shared-reads.ts`). A loader is made when it is first used; all of them are thrown away together (`ApiContext.forget`).
+ * caller may see; what is read by id, also with other requests (`shared-reads.ts`). A loader is made when it is first used; all of them are
+ * thrown away together (`ApiContext.forget`).
  */
 import DataLoader from "dataloader";
 import type { ActionId, ClusterId, EventId, NodeId, ProfileId, ProjectId, TokenId, WorkerId } from "../core/ids.ts";

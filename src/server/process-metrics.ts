@@ -1,6 +1,6 @@
 /**
  * What an API process tells Prometheus of itself: prom-client's own metrics, but for how late the event loop is. prom-client has a timer look at that a hundred
- * times a second, which is half of what an idle process costs, and counts the time that the timer sleeps as lateness. Here it looks ten times a second, and
+ * times a second, which is much of what an idle process costs, and counts the time that the timer sleeps as lateness. Here it looks ten times a second, and
  * lateness alone is told, by the same names.
  */
 import { type Histogram, monitorEventLoopDelay } from "node:perf_hooks";

@@ -88,13 +88,13 @@ export async function listProbes(db: Database, lanes: readonly number[], fromMs:
 
 /** Whether any member of these lanes is probed at all: one step down the index for each distinct interval and lane. */
 export async function hasProbes(db: Database, lanes: readonly number[]): Promise<boolean> {
-  const { rows } = await sql<{ any: boolean }>`
+  const { rows } = await sql<{ found: boolean }>`
     /* probe.any */
     ${intervals}
     select exists (
       select from intervals i cross join unnest(${lanes}::int[]) as l(lane)
-       cross join lateral (select from muster.probe where interval_ms = i.ms and lane = l.lane order by phase_ms limit 1) p) as any`.execute(db);
-  return rows[0]?.any === true;
+       cross join lateral (select from muster.probe where interval_ms = i.ms and lane = l.lane order by phase_ms limit 1) p) as found`.execute(db);
+  return rows[0]?.found === true;
 }
 
 /** Members that have just begun to run. */

@@ -1,15 +1,14 @@
 /** The API in process: the schema over a real database, feed and, where asked for, workers; asked with the documents that clients use. */
 import type { TypedDocumentNode } from "@graphql-typed-document-node/core";
 import { type ExecutionResult, execute, type GraphQLError, type GraphQLSchema, parse, subscribe, validate } from "graphql";
-import { RawNode } from "kysely";
 import { type ApiContext, type ApiDeps, createContext } from "../../src/api/context.ts";
 import { buildSchema } from "../../src/api/schema.ts";
 import type { ProjectId } from "../../src/core/ids.ts";
 import { defaultLimits, type Limits } from "../../src/core/limits.ts";
 import type { Principal, Role } from "../../src/core/principal.ts";
 import { type Feed, startFeed } from "../../src/live/feed.ts";
-import type { Database } from "../../src/store/database.ts";
 import { openSession } from "../../src/store/session.ts";
+import { countStatements } from "../support/count-statements.ts";
 import { type StopOptions, startWorld, type World, type WorldOptions } from "../support/world.ts";
 
 export interface Asker {
@@ -137,27 +136,6 @@ function frames<Data>(source: AsyncGenerator<ExecutionResult, void, void>): Fram
     return: async () => {
       await source.return();
       return { done: true, value: undefined };
-    },
-  };
-}
-
-/** A database that notes the names of the statements it is given. */
-function countStatements(db: Database): { readonly db: Database; take(): string[] } {
-  let names: string[] = [];
-  const counting = db.withPlugin({
-    transformQuery: ({ node }) => {
-      const text = RawNode.is(node) ? node.sqlFragments.join("?") : node.kind;
-      names.push(/\/\* ([a-z_.-]+)/.exec(text)?.[1] ?? text);
-      return node;
-    },
-    transformResult: ({ result }) => Promise.resolve(result),
-  });
-  return {
-    db: counting,
-    take: () => {
-      const taken = names;
-      names = [];
-      return taken;
     },
   };
 }

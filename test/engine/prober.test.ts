@@ -1,5 +1,4 @@
 /** When the prober asks for members to probe, and when it lets that be: in a time of its own, against a real table. */
-import { type KyselyPlugin, RawNode } from "kysely";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { brandId } from "../../src/core/ids.ts";
 import type { Timers } from "../../src/core/runtime.ts";
@@ -11,6 +10,7 @@ import { realRuntime } from "../../src/main/runtime.ts";
 import { startProbes } from "../../src/store/node-memory.ts";
 import { createVault } from "../../src/store/vault.ts";
 import { silentWake } from "../../src/store/wake.ts";
+import { countStatements } from "../support/count-statements.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { createTestLog } from "../support/log.ts";
 
@@ -33,7 +33,6 @@ interface Stage extends Prober {
 /** A prober that holds lane 7 under epoch 1, after its first turn. */
 async function startStage(): Promise<Stage> {
   let nowMs = 1_000_000;
-  let asked: string[] = [];
   let wake = (): void => undefined;
   let fallAsleep = (): void => undefined;
   const timers: Timers = {
@@ -49,16 +48,9 @@ async function startStage(): Promise<Stage> {
       fallAsleep = resolve;
       act();
     });
-  const names: KyselyPlugin = {
-    transformQuery: ({ node }) => {
-      const name = RawNode.is(node) ? /\/\* (\S+) \*\//.exec(node.sqlFragments.join(""))?.[1] : undefined;
-      if (name !== undefined) asked.push(name);
-      return node;
-    },
-    transformResult: async ({ result }) => result,
-  };
+  const counted = countStatements(database.db);
   const runtime = { ...real, timers, clock: { ...real.clock, monotonicMs: () => nowMs } };
-  const store = { db: database.db.withPlugin(names), runtime, wake: silentWake, writer: 0 };
+  const store = { db: counted.db, runtime, wake: silentWake, writer: 0 };
   const lanes = createLaneBook();
   lanes.add(new Map([[7, 1n]]));
   const specs = createSpecCache({ drivers: new Map(), vault: createVault([new Uint8Array(32)]) });
@@ -74,11 +66,7 @@ async function startStage(): Promise<Stage> {
       await outbox.stop();
     },
     lanes,
-    asked: () => {
-      const told = asked;
-      asked = [];
-      return told;
-    },
+    asked: counted.take,
     pass: async (turns) => {
       for (let i = 0; i < turns; i++) {
         nowMs += 1_000;

@@ -55,7 +55,7 @@ class Schedule {
   private aheadMs = 0;
   private comparedAtMs = Number.NEGATIVE_INFINITY;
   /** Whether any member of these lanes is probed, as far as is known; null: that has to be asked. */
-  private known: { readonly held: ReadonlyMap<number, bigint>; readonly any: boolean; readonly untilMs: number } | null = null;
+  private known: { readonly held: ReadonlyMap<number, bigint>; readonly probed: boolean; readonly untilMs: number } | null = null;
   private welcomes = 0;
 
   constructor(deps: ProberDeps) {
@@ -100,11 +100,11 @@ class Schedule {
     const nowMs = store.runtime.clock.monotonicMs();
     if (this.known === null || nowMs >= this.known.untilMs || !isSameHold(this.known.held, held)) {
       const { welcomes } = this;
-      const any = held.size > 0 && (await hasProbes(store.db, [...held.keys()]));
+      const found = held.size > 0 && (await hasProbes(store.db, [...held.keys()]));
       // Whoever came while it was asked may not have been seen.
-      this.known = { held, any: any || welcomes !== this.welcomes, untilMs: nowMs + knownMs };
+      this.known = { held, probed: found || welcomes !== this.welcomes, untilMs: nowMs + knownMs };
     }
-    return this.known.any;
+    return this.known.probed;
   }
 
   /** By the database's clock, whole ms since 1970. */
